@@ -1,0 +1,119 @@
+"""What a complete listing did not show: suspected first, ended when confirmed, held when there is too much of it."""
+
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from contacts.listing import Listing
+from contacts.models import Contact, FollowUser, SyncRun
+from crm import events
+from crm.models import Event
+
+CHUNK = 1000
+
+
+def mark_absent(listing: Listing, run: SyncRun, read_userids: Iterable[str]) -> int:
+    """Mark the live relations that a complete listing of these employees did not show; returns the newly marked."""
+    read = frozenset(read_userids)
+    unseen = [
+        known.follow_id
+        for (_, userid), known in listing.known.items()
+        if known.is_live and userid in read and known.follow_id not in listing.seen
+    ]
+    return sum(_mark(_suspects().filter(pk__in=chunk), run) for chunk in _chunks(unseen))
+
+
+def mark_out_of_range(run: SyncRun, seen_unlisted: set[tuple[str, str]]) -> int:
+    """Mark the relations of employees who are no longer listed, except those that a colleague's page showed."""
+    gone = _suspects().filter(employee__corp=run.corp, employee__is_listed=False)
+    rows = gone.values_list("pk", "contact__external_userid", "employee__userid")
+    pks = [pk for pk, *key in rows.iterator(chunk_size=5000) if tuple(key) not in seen_unlisted]
+    return sum(_mark(FollowUser.objects.filter(pk__in=chunk), run) for chunk in _chunks(pks))
+
+
+def _suspects() -> QuerySet[FollowUser]:
+    """Live relations that may go: a contact still being created here is not at the provider yet."""
+    waiting = (Contact.State.PENDING, Contact.State.FAILED)
+    return FollowUser.objects.current().exclude(contact__state__in=waiting)
+
+
+def _mark(rows: QuerySet[FollowUser], run: SyncRun) -> int:
+    return rows.filter(absent_since__isnull=True).update(absent_since=timezone.now(), absent_run=run)
+
+
+def trips_guard(run: SyncRun, read_userids: Iterable[str]) -> bool:
+    """Whether more is absent in the scope than a run may believe by itself (contract A8)."""
+    count, share = settings.CRM_SYNC_REMOVAL_GUARD
+    absent = _scope(run, read_userids).filter(absent_since__isnull=False).count()
+    live = _suspects().filter(
+        employee__corp=run.corp, **({"employee__userid": run.userid} if run.userid else {})
+    )
+    return absent > count and absent > share * live.count()
+
+
+def end_confirmed(run: SyncRun, read_userids: Iterable[str]) -> int:
+    """End what was absent in an earlier run and is absent in this one; contacts whom nobody follows become lost.
+
+    A relation that was seen again has lost its `absent_since`, so what still bears one from an earlier run and
+    belongs to an employee read completely now is confirmed.
+    """
+    rows = _scope(run, read_userids).filter(absent_since__isnull=False).exclude(absent_run=run)
+    if run.confirms_id:
+        rows = rows.filter(absent_run__lte=run.confirms_id)
+    ended = 0
+    while chunk := list(rows.select_related("employee")[:CHUNK]):
+        _end(chunk, run)
+        ended += len(chunk)
+    return ended
+
+
+def _scope(run: SyncRun, read_userids: Iterable[str]) -> QuerySet[FollowUser]:
+    """The live relations a run can conclude about: employees read to the end, and in a corp run those out of range."""
+    employees = Q(employee__userid__in=list(read_userids))
+    if not run.userid:
+        employees |= Q(employee__is_listed=False)
+    return _suspects().filter(employees, employee__corp=run.corp)
+
+
+def _end(follows: list[FollowUser], run: SyncRun) -> None:
+    now = timezone.now()
+    actor = f"sync:{run.pk}"
+    lines = []
+    for follow in follows:
+        listed = follow.employee.is_listed or follow.employee.userid == run.userid
+        follow.ended_at = follow.updated_at = now
+        follow.ended_source = FollowUser.EndSource.SYNC if listed else FollowUser.EndSource.OUT_OF_RANGE
+        changes = {"userid": [follow.employee.userid, None], "ended_source": ["", follow.ended_source]}
+        lines.append(
+            events.event(
+                "follow.ended",
+                "follow_user",
+                follow.pk,
+                actor=actor,
+                corp_id=run.corp_id,
+                contact_id=follow.contact_id,
+                changes=changes,
+            )
+        )
+    FollowUser.objects.bulk_update(follows, ["ended_at", "ended_source", "updated_at"], batch_size=200)
+    contact_ids = {follow.contact_id for follow in follows}
+    Contact.objects.filter(pk__in=contact_ids).update(updated_at=now)
+    lines += _lose(contact_ids, run, actor)
+    events.record(lines)
+
+
+def _lose(contact_ids: set[int], run: SyncRun, actor: str) -> list[Event]:
+    followed = FollowUser.objects.current().filter(contact=OuterRef("pk"))
+    lost = Contact.objects.filter(~Exists(followed), pk__in=contact_ids, state=Contact.State.ACTIVE)
+    pks = list(lost.values_list("pk", flat=True))
+    Contact.objects.filter(pk__in=pks).update(state=Contact.State.LOST)
+    return [
+        events.event("contact.lost", "contact", pk, actor=actor, corp_id=run.corp_id, contact_id=pk)
+        for pk in pks
+    ]
+
+
+def _chunks(pks: list[int]) -> Iterable[list[int]]:
+    return (pks[start : start + CHUNK] for start in range(0, len(pks), CHUNK))

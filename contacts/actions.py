@@ -1,0 +1,200 @@
+"""Writes people ask for. They check the gate, write rows and history in one transaction, and ring the worker."""
+
+import logging
+import secrets
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from contacts.access import require, visible_corps
+from contacts.models import Contact, Employee, FollowUser
+from crm import events
+from crm.connections import can, first_agent, open_provider
+from crm.errors import Conflict, FieldError, Invalid
+from crm.models import Corp
+from crm.providers.base import Capability
+from crm.providers.errors import ProviderError
+from crm.providers.records import LIMITS, NewContact
+from crm.queue import ring
+
+log = logging.getLogger("renmai.contacts")
+
+TRY_AGAIN_AFTER = timedelta(seconds=15)
+GIVE_UP_AFTER = timedelta(minutes=10)
+
+
+@transaction.atomic
+def create_contact(
+    *,
+    user: AbstractBaseUser | AnonymousUser,
+    actor: str,
+    corp: Corp,
+    name: str,
+    follow_user: Sequence[str],
+    external_userid: str = "",
+    nickname: str = "",
+    gender: int = 0,
+    position: str = "",
+    corp_name: str = "",
+    type: int = 1,
+) -> Contact:
+    """Write the contact as `pending` with its followers, and ring the worker that pushes it to the provider.
+
+    Raises NotAllowed, and Invalid with pointers as in `POST contacts/`.
+    """
+    require(user, "contacts.add_contact")
+    texts = {
+        "name": name.strip(),
+        "external_userid": external_userid.strip(),
+        "nickname": nickname.strip(),
+        "position": position.strip(),
+        "corp_name": corp_name.strip(),
+    }
+    followers, errors = _followers(user, corp, follow_user)
+    errors += _text_errors(texts)
+    if not can(corp, Capability.CREATE_CONTACT):
+        sentence = _("People cannot be created in this corp: the provider has no such call.")
+        errors.append(FieldError("/corp", "unsupported", sentence))
+    if texts["external_userid"] and corp.contacts.filter(external_userid=texts["external_userid"]).exists():
+        sentence = _("There is a contact with this external userid already.")
+        errors.append(FieldError("/external_userid", "exists", sentence))
+    if errors:
+        raise Invalid(_("The contact cannot be created."), errors=errors)
+    texts["external_userid"] = texts["external_userid"] or f"wm{secrets.token_hex(15)}"
+    contact = Contact.objects.create(
+        corp=corp,
+        gender=gender,
+        type=type,
+        state=Contact.State.PENDING,
+        created_by_id=user.pk,
+        **texts,
+    )
+    follows = [FollowUser(contact=contact, employee=employee) for employee in followers]
+    FollowUser.objects.bulk_create(follows)
+    _record_creation(contact, follows, actor=actor)
+    ring("contacts.tasks.push_contact", contact.pk)
+    return contact
+
+
+def _followers(
+    user: AbstractBaseUser | AnonymousUser, corp: Corp, userids: Sequence[str]
+) -> tuple[list[Employee], list[FieldError]]:
+    reached = Employee.objects.reached_by(user).filter(corp=corp, userid__in=list(userids))
+    found = {employee.userid: employee for employee in reached}
+    errors = [
+        FieldError(f"/follow_users/{n}", "not_found", _("There is no such employee."))
+        for n, userid in enumerate(userids)
+        if userid not in found
+    ]
+    if not userids:
+        errors.append(
+            FieldError("/follow_users", "required", _("Name at least one employee who follows the contact."))
+        )
+    if not visible_corps(user).filter(pk=corp.pk).exists():
+        errors = [FieldError("/corp", "not_found", _("There is no such corp."))]
+    return list(found.values()), errors
+
+
+def _text_errors(texts: dict[str, str]) -> list[FieldError]:
+    errors = []
+    if not texts["name"]:
+        errors.append(FieldError("/name", "required", _("A contact needs a name.")))
+    for field, value in texts.items():
+        if len(value) > LIMITS[field]:
+            sentence = _("At most %(limit)d characters.") % {"limit": LIMITS[field]}
+            errors.append(FieldError(f"/{field}", "too_long", sentence))
+        if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
+            errors.append(
+                FieldError(f"/{field}", "invalid", _("It holds a character that cannot be stored."))
+            )
+    return errors
+
+
+def _record_creation(contact: Contact, follows: list[FollowUser], *, actor: str) -> None:
+    about = {"actor": actor, "corp_id": contact.corp_id, "contact_id": contact.pk}
+    lines = [events.event("contact.created", "contact", contact.pk, **about)]  # type: ignore[arg-type]
+    for follow in follows:
+        changes = {"userid": [None, follow.employee.userid]}
+        lines.append(
+            events.event("follow.started", "follow_user", follow.pk, changes=changes, **about)  # type: ignore[arg-type]
+        )
+    events.record(lines)
+
+
+def retry_create(contact: Contact, *, user: AbstractBaseUser | AnonymousUser, actor: str) -> None:
+    """Try a failed creation again. Raises Conflict when there is nothing to retry."""
+    require(user, "contacts.add_contact")
+    with transaction.atomic():
+        if not _move(contact, Contact.State.FAILED, Contact.State.PENDING, actor=actor):
+            raise Conflict(_("This contact is not waiting for a retry."), code="not_failed")
+        ring("contacts.tasks.push_contact", contact.pk)
+
+
+def unpushed() -> QuerySet[Contact]:
+    """Pending contacts whose push was not tried lately: what a lost bell or an outage left."""
+    return Contact.objects.filter(
+        state=Contact.State.PENDING, updated_at__lt=timezone.now() - TRY_AGAIN_AFTER, corp__is_active=True
+    )
+
+
+def push_contact(contact_id: int) -> None:
+    """Create the pending contact at the provider. Safe to repeat: the call is an upsert of the id we chose."""
+    contact = (
+        Contact.objects.select_related("corp").filter(pk=contact_id, state=Contact.State.PENDING).first()
+    )
+    if contact is None:
+        return
+    Contact.objects.filter(pk=contact_id).update(updated_at=timezone.now())
+    userids = contact.follow_users.filter(ended_at__isnull=True).values_list("employee__userid", flat=True)
+    record = NewContact(
+        external_userid=contact.external_userid,
+        name=contact.name,
+        follow_user=tuple(userids),
+        nickname=contact.nickname,
+        gender=contact.gender,
+        position=contact.position,
+        corp_name=contact.corp_name,
+        type=contact.type,
+    )
+    try:
+        open_provider(first_agent(contact.corp)).create_contact(record)
+    except ProviderError as error:
+        _note_failure(contact, error)
+        return
+    with transaction.atomic():
+        _move(contact, Contact.State.PENDING, Contact.State.ACTIVE, actor="worker")
+
+
+def _note_failure(contact: Contact, error: ProviderError) -> None:
+    log.warning("contact %s was not created: %s", contact.pk, error)
+    may_pass = error.retryable or error.outcome == "unknown"
+    if may_pass and contact.created_at > timezone.now() - GIVE_UP_AFTER:
+        Contact.objects.filter(pk=contact.pk, state=Contact.State.PENDING).update(
+            create_error=str(error)[:500]
+        )
+        return
+    with transaction.atomic():
+        _move(contact, Contact.State.PENDING, Contact.State.FAILED, actor="worker", error=str(error)[:500])
+
+
+def _move(contact: Contact, old: str, new: str, *, actor: str, error: str = "") -> bool:
+    """One conditional UPDATE that names the state it leaves, and its event."""
+    rows = Contact.objects.filter(pk=contact.pk, state=old)
+    if not rows.update(state=new, create_error=error, updated_at=timezone.now()):
+        return False
+    line = events.event(
+        "contact.updated",
+        "contact",
+        contact.pk,
+        actor=actor,
+        corp_id=contact.corp_id,
+        contact_id=contact.pk,
+        changes={"state": [old, new]},
+    )
+    events.record([line])
+    return True

@@ -1,0 +1,5 @@
+"""The web admin of the mirror."""
+
+from contacts.admin import contacts, follows, people, runs, users
+
+__all__ = ["contacts", "follows", "people", "runs", "users"]

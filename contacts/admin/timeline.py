@@ -1,0 +1,112 @@
+"""The timeline of a contact: its events in words, joined with what other apps know about it, newest first."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.exceptions import FieldDoesNotExist
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from contacts.admin import words
+from contacts.admin.slots import TIMELINE, Entry
+from contacts.models import Contact, FollowUser
+from crm import roles
+from crm.admin_cells import masked_changes, moment
+from crm.models import Event
+
+OWN_SUBJECTS = ("contact", "follow_user")
+
+
+def of_contact(
+    request: HttpRequest,
+    contact: Contact,
+    follows: Sequence[FollowUser],
+    tags: Mapping[str, str],
+    *,
+    limit: int,
+) -> list[Entry]:
+    """At most `limit` entries; two queries for the events, and those of each other source."""
+    found = [*_own(request, contact, follows, tags, limit)]
+    for source in TIMELINE:
+        found += source(request, contact, limit)
+    return sorted(found, key=lambda entry: entry.at, reverse=True)[:limit]
+
+
+def _own(
+    request: HttpRequest, contact: Contact, follows: Sequence[FollowUser], tags: Mapping[str, str], limit: int
+) -> Iterable[Entry]:
+    rows = list(
+        Event.objects.filter(contact_id=contact.pk, subject_type__in=OWN_SUBJECTS).order_by("-seq")[:limit]
+    )
+    names = _names(rows)
+    employees = {str(follow.pk): str(follow.employee) for follow in follows}
+    masked = roles.role_of(request.user) == roles.AUDITOR
+    for row in rows:
+        icon, sentence = words.VERBS.get(row.verb, ("history", row.verb))
+        who = format_html("<bdi>{}</bdi>", employees.get(row.subject_id) or _("Somebody"))
+        yield Entry(
+            at=row.at,
+            icon=icon,
+            what=format_html(str(sentence).replace("%(name)s", "{}"), who)
+            if "%(name)s" in str(sentence)
+            else format_html("{}", sentence),
+            more=_changes(row, tags, masked=masked),
+            actor=words.actor(row.actor, names),
+        )
+
+
+def _names(rows: Iterable[Event]) -> dict[str, str]:
+    usernames = {row.actor.removeprefix("user:") for row in rows if row.actor.startswith("user:")}
+    if not usernames:
+        return {}
+    users = get_user_model().objects.filter(username__in=usernames)
+    return {user.get_username(): user.get_full_name() or user.get_username() for user in users}
+
+
+def _changes(row: Event, tags: Mapping[str, str], *, masked: bool) -> SafeString:
+    """`field: old → new` of each change; a relation that starts says its employee in the sentence already."""
+    model = FollowUser if row.subject_type == "follow_user" else Contact
+    lines = []
+    for field, pair in (masked_changes(row.changes) if masked else row.changes).items():
+        if field in {"userid", "raw"} or not isinstance(pair, list | tuple) or len(pair) != 2:
+            continue
+        old, new = (_value(model, field, value, tags) for value in pair)
+        lines.append((_label(model, field), old, new))
+    return format_html_join(
+        SafeString("<br>"), "{}: <del><bdi>{}</bdi></del> → <ins><bdi>{}</bdi></ins>", lines
+    )
+
+
+def _label(model: Any, field: str) -> str:
+    try:
+        return str(model._meta.get_field(field).verbose_name)
+    except FieldDoesNotExist:
+        return field
+
+
+def _value(model: Any, field: str, value: Any, tags: Mapping[str, str]) -> Any:
+    if value in (None, "", [], {}):
+        return "–"
+    if field == "tag_ids":
+        return ", ".join(tags.get(str(tag), str(tag)) for tag in value)
+    if field == "add_way" and isinstance(value, int):
+        return words.add_way(value)
+    if field.endswith("_at") and isinstance(value, str):
+        try:
+            return moment(datetime.fromisoformat(value))
+        except ValueError:
+            return value
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return _choices(model, field).get(value, value)
+
+
+def _choices(model: Any, field: str) -> dict[Any, Any]:
+    try:
+        return dict(model._meta.get_field(field).flatchoices)
+    except (FieldDoesNotExist, AttributeError):
+        return {}

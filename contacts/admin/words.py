@@ -1,0 +1,65 @@
+"""Words of the mirror that a page says in full."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+
+# wecom.md 3.3, add_way
+_ADD_WAYS: Final[Mapping[int, Promise]] = {
+    0: _("unknown way"),
+    1: _("QR code"),
+    2: _("phone search"),
+    3: _("card share"),
+    4: _("group chat"),
+    5: _("phone book"),
+    6: _("WeChat contact"),
+    8: _("third-party app"),
+    9: _("e-mail search"),
+    10: _("Channels (视频号)"),
+    11: _("calendar participant"),
+    12: _("meeting participant"),
+    13: _("WeCom of a WeChat friend"),
+    14: _("hardware service"),
+    15: _("on-site service"),
+    16: _("acquisition link"),
+    17: _("custom development"),
+    18: _("demand reply"),
+    21: _("third-party pre-sales"),
+    22: _("possible business partner"),
+    24: _("accepted WeChat friend request"),
+    201: _("shared by a colleague"),
+    202: _("assigned by a leader"),
+}
+
+VERBS: Final[Mapping[str, tuple[str, Promise]]] = {
+    "contact.created": ("person_add", _("Contact created")),
+    "contact.updated": ("edit", _("Contact changed")),
+    "contact.lost": ("person_off", _("Nobody follows this contact any more")),
+    "contact.restored": ("person_check", _("Followed again")),
+    "contact.erased": ("delete_forever", _("Personal data erased")),
+    "follow.started": ("link", _("%(name)s follows this contact")),
+    "follow.updated": ("edit_note", _("%(name)s: relation changed")),
+    "follow.ended": ("link_off", _("%(name)s no longer follows this contact")),
+    "follow.restored": ("link", _("%(name)s follows this contact again")),
+}
+
+
+def add_way(number: int) -> str:
+    known = _ADD_WAYS.get(number)
+    return str(known) if known else _now("other way (%(n)d)") % {"n": number}
+
+
+def actor(text: str, names: Mapping[str, str]) -> str:
+    """Who did it, as people say it. `names` is {username: display name}."""
+    kind, _colon, rest = text.partition(":")
+    if kind == "user":
+        return names.get(rest, rest)
+    if kind == "sync":
+        return _now("sync run %(n)s") % {"n": rest}
+    if kind == "key":
+        return _now("API key %(prefix)s") % {"prefix": rest}
+    known = {"worker": _now("Renmai"), "command": _now("command line"), "schedule": _now("schedule")}
+    return known.get(kind, text)

@@ -1,0 +1,173 @@
+"""The mirror's rows as JSON (product.md 6), and the bodies that POST and PATCH take.
+
+What rows lack (tags by id, the last `seq`) is looked up once per page by `contacts.api.lookups` and passed in the
+context, beside `caller`.
+"""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+
+from contacts.models import Contact, FollowUser, Tag
+from crm.api.serializers import Strict
+from crm.events import mask_phone
+from crm.providers.records import LIMITS
+
+
+class FollowTagSerializer(serializers.Serializer[Any]):
+    """A tag on a follow user; `id` is the provider's, null for a personal tag (type 2)."""
+
+    id = serializers.CharField(allow_null=True)
+    name = serializers.CharField()
+    group = serializers.CharField()
+    type = serializers.IntegerField()
+
+
+class FollowUserSerializer(serializers.ModelSerializer[FollowUser]):
+    userid = serializers.CharField(source="employee.userid")
+    name = serializers.CharField(source="employee.name", help_text="Of the employee.")
+    remark = serializers.SerializerMethodField(help_text="null for an auditor")
+    description = serializers.SerializerMethodField(help_text="null for an auditor")
+    createtime = serializers.IntegerField(allow_null=True, help_text="Unix seconds")
+    add_way = serializers.IntegerField()
+    tags = serializers.SerializerMethodField()
+    remark_mobiles = serializers.SerializerMethodField(help_text="masked without the scope contacts:pii")
+
+    class Meta:
+        model = FollowUser
+        fields: tuple[str, ...] = (
+            "id",
+            "userid",
+            "name",
+            "remark",
+            "description",
+            "createtime",
+            "add_way",
+            "state",
+            "tags",
+            "remark_corp_name",
+            "remark_mobiles",
+            "stage",
+            "next_follow_up_at",
+            "last_follow_up_at",
+            "ended_at",
+            "absent_since",
+        )
+        read_only_fields = fields
+
+    def get_remark(self, follow: FollowUser) -> str | None:
+        return follow.remark if self.context["caller"].reads_free_text else None
+
+    def get_description(self, follow: FollowUser) -> str | None:
+        return follow.description if self.context["caller"].reads_free_text else None
+
+    def get_remark_mobiles(self, follow: FollowUser) -> list[str]:
+        mobiles = [str(mobile) for mobile in follow.remark_mobiles]
+        return mobiles if self.context["caller"].reads_phones else [mask_phone(mobile) for mobile in mobiles]
+
+    @extend_schema_field(FollowTagSerializer(many=True))
+    def get_tags(self, follow: FollowUser) -> list[dict[str, Any]]:
+        known: dict[tuple[int, str], Tag] = self.context["tags"]
+        tags = [_tag(tag_id, known.get((follow.employee.corp_id, tag_id))) for tag_id in follow.tag_ids]
+        return tags + [
+            {"id": None, "name": name, "group": "", "type": Tag.Type.PERSONAL.value}
+            for name in follow.personal_tags
+        ]
+
+
+def _tag(tag_id: str, row: Tag | None) -> dict[str, Any]:
+    """A tag of a follow user; without a name as long as the provider has not told one."""
+    if row is None:
+        return {"id": tag_id, "name": "", "group": "", "type": Tag.Type.CORP.value}
+    return {"id": tag_id, "name": row.name, "group": row.group_name, "type": row.type}
+
+
+class AssignmentSerializer(FollowUserSerializer):
+    """A follow user on its own: with the contact it belongs to (contract C3)."""
+
+    contact = serializers.IntegerField(source="contact_id", help_text="id of the contact")
+    external_userid = serializers.CharField(source="contact.external_userid")
+    corp = serializers.CharField(source="contact.corp.corpid", help_text="corpid")
+
+    class Meta(FollowUserSerializer.Meta):
+        fields = (*FollowUserSerializer.Meta.fields, "contact", "external_userid", "corp")
+        read_only_fields = fields
+
+
+class ContactSerializer(serializers.ModelSerializer[Contact]):
+    corp = serializers.CharField(source="corp.corpid", help_text="corpid")
+    type = serializers.IntegerField(help_text="1 WeChat user, 2 WeCom user")
+    gender = serializers.IntegerField(help_text="0 unknown, 1 male, 2 female")
+    unionid = serializers.SerializerMethodField(help_text="masked without the scope contacts:pii")
+    follow_users = FollowUserSerializer(many=True, help_text="Current first (`ended_at` null), then ended.")
+    seq = serializers.SerializerMethodField(help_text="The last event that concerns this contact; 0: none.")
+
+    class Meta:
+        model = Contact
+        fields = (
+            "id",
+            "corp",
+            "external_userid",
+            "name",
+            "nickname",
+            "avatar",
+            "type",
+            "gender",
+            "position",
+            "corp_name",
+            "corp_full_name",
+            "unionid",
+            "state",
+            "create_error",
+            "follow_users",
+            "created_at",
+            "updated_at",
+            "seq",
+        )
+        read_only_fields = fields
+
+    def get_unionid(self, contact: Contact) -> str:
+        return contact.unionid if self.context["caller"].reads_phones else mask_phone(contact.unionid)
+
+    def get_seq(self, contact: Contact) -> int:
+        return int(self.context["seqs"].get(contact.pk, 0))
+
+
+class NewContactSerializer(Strict):
+    """The body of POST contacts/ (contract C5)."""
+
+    corp = serializers.CharField(max_length=64, help_text="corpid")
+    external_userid = serializers.CharField(max_length=LIMITS["external_userid"], required=False)
+    name = serializers.CharField(max_length=LIMITS["name"])
+    nickname = serializers.CharField(max_length=LIMITS["nickname"], required=False, allow_blank=True)
+    gender = serializers.ChoiceField(choices=Contact.Gender.choices, required=False)
+    position = serializers.CharField(max_length=LIMITS["position"], required=False, allow_blank=True)
+    corp_name = serializers.CharField(max_length=LIMITS["corp_name"], required=False, allow_blank=True)
+    type = serializers.ChoiceField(choices=Contact.Type.choices, required=False)
+    follow_users = serializers.ListField(
+        child=serializers.CharField(max_length=LIMITS["userid"]), min_length=1, max_length=100
+    )
+
+
+class ContactPatchSerializer(Strict):
+    """No field of a contact itself is ours to change: what the provider tells, the sync writes."""
+
+    def _refusal(self, name: str) -> ErrorDetail:
+        if name in ContactSerializer.Meta.fields:
+            return ErrorDetail(_("This field is read only."), code="read_only")
+        return super()._refusal(name)
+
+
+class FollowUpSerializer(Strict):
+    """The body of PATCH follow-users/{id}/."""
+
+    stage = serializers.ChoiceField(choices=FollowUser.Stage.choices, required=False)
+    next_follow_up_at = serializers.DateTimeField(required=False, allow_null=True)
+
+    def _refusal(self, name: str) -> ErrorDetail:
+        if name in AssignmentSerializer.Meta.fields:
+            return ErrorDetail(_("This field is read only."), code="read_only")
+        return super()._refusal(name)

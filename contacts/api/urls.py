@@ -1,0 +1,26 @@
+"""Routes of the mirror under /api/v1/."""
+
+from django.urls import path
+
+from contacts.api import contacts, directory, sync_runs
+
+urlpatterns = [
+    path("contacts/", contacts.Contacts.as_view(), name="contacts"),
+    path("contacts/<str:pk>/", contacts.OneContact.as_view(), name="contact"),
+    path(
+        "contacts/<str:pk>/follow-users/",
+        contacts.FollowUsersOfContact.as_view(),
+        name="contact-follow-users",
+    ),
+    path("contacts/<str:id>/timeline/", contacts.Timeline.as_view(), name="timeline"),
+    path("follow-users/", contacts.FollowUsers.as_view(), name="follow-users"),
+    path("follow-users/<str:pk>/", contacts.OneFollowUser.as_view(), name="follow-user"),
+    path("employees/", directory.Employees.as_view(), name="employees"),
+    path("teams/", directory.Teams.as_view(), name="teams"),
+    path("tags/", directory.Tags.as_view(), name="tags"),
+    path("me/", directory.Me.as_view(), name="me"),
+    path("sync-runs/", sync_runs.SyncRuns.as_view(), name="sync-runs"),
+    path("sync-runs/<str:pk>/", sync_runs.OneSyncRun.as_view(), name="sync-run"),
+    path("sync-runs/<str:pk>/confirm/", sync_runs.Confirm.as_view(), name="sync-run-confirm"),
+    path("sync-runs/<str:pk>/quarantine/", sync_runs.QuarantineOfRun.as_view(), name="sync-run-quarantine"),
+]

@@ -1,0 +1,64 @@
+"""The forms of the contacts' admin."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from contacts.access import visible_corps
+from contacts.models import Contact, Employee, FollowUser
+from crm.admin_forms import ChoicesSelectMultiple, StyledForm
+from crm.connections import can
+from crm.models import Corp
+from crm.providers.base import Capability
+from crm.providers.records import LIMITS
+
+User = AbstractBaseUser | AnonymousUser
+
+
+def creating_corps(user: User) -> list[Corp]:
+    """The corps within reach in which a person can be created by API."""
+    return [
+        corp for corp in visible_corps(user).filter(is_active=True) if can(corp, Capability.CREATE_CONTACT)
+    ]
+
+
+class CreateContactForm(StyledForm):
+    """Field names are those of `POST /api/v1/contacts/`."""
+
+    corp = forms.ModelChoiceField(label=_("corp"), queryset=Corp.objects.none(), empty_label=None)
+    name = forms.CharField(label=pgettext_lazy("person", "name"), max_length=LIMITS["name"])
+    follow_users = forms.ModelMultipleChoiceField(
+        label=_("followed by"),
+        queryset=Employee.objects.none(),
+        help_text=_("The employees who will look after this contact. Type to find one."),
+    )
+    nickname = forms.CharField(label=_("nickname"), max_length=LIMITS["nickname"], required=False)
+    gender = forms.TypedChoiceField(label=_("gender"), choices=Contact.Gender.choices, coerce=int, initial=0)
+    type = forms.TypedChoiceField(label=_("type"), choices=Contact.Type.choices, coerce=int, initial=1)
+    corp_name = forms.CharField(label=_("company"), max_length=LIMITS["corp_name"], required=False)
+    position = forms.CharField(label=_("position"), max_length=LIMITS["position"], required=False)
+
+    def __init__(self, *args: Any, user: User, corps: list[Corp], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["corp"].queryset = Corp.objects.filter(pk__in=[corp.pk for corp in corps])  # type: ignore[attr-defined]
+        people = self.fields["follow_users"]
+        people.queryset = Employee.objects.reached_by(user).filter(corp__in=corps)  # type: ignore[attr-defined]
+        query = "&".join(["reach=1", *(f"corp={corp.pk}" for corp in corps)])
+        people.widget = ChoicesSelectMultiple("admin:contacts_employee_choices", query)
+        people.widget.choices = people.choices  # type: ignore[attr-defined]
+        own = Employee.objects.filter(user=user.pk, corp__in=corps).first()
+        if own is not None:
+            self.fields["follow_users"].initial = [own.pk]
+            self.fields["corp"].initial = own.corp_id
+
+
+class PlanForm(forms.Form):
+    """Stage and next date of one relation, as it stands on the contact page."""
+
+    stage = forms.ChoiceField(choices=FollowUser.Stage.choices)
+    next_follow_up_at = forms.DateTimeField(
+        required=False, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+    )

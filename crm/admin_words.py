@@ -1,0 +1,123 @@
+"""The provider's numbers in words a person can act on, in their language. Code and logs keep the numbers."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+
+from crm.providers.wecom.errcodes import TABLE
+
+_SENTENCES: Final[Mapping[int, Promise]] = {
+    -1: _("The provider was busy. It is tried again by itself."),
+    40001: _(
+        "The secret is wrong, belongs to another corp, or the app is stopped. Copy it again from the app's page."
+    ),
+    40013: _("The corp id is wrong. Compare it with My company (我的企业) → 企业ID."),
+    40014: _("The provider no longer takes the token. A new one is fetched by itself."),
+    42001: _("The provider no longer takes the token. A new one is fetched by itself."),
+    40032: _("Too many recipients in one call."),
+    40056: _("The agent id is wrong. Compare it with AgentId on the app's page."),
+    40091: _("The secret belongs to another corp."),
+    40096: _("The provider does not know this contact, or it is outside the app's range."),
+    40128: _("This contact was transferred twice within 90 days; the provider allows no more."),
+    40201: _("The provider blocked the content (anti-spam). Change the wording."),
+    40204: _("The provider blocked the content (forbidden words). Change the wording."),
+    41048: _("There is no customer to send to: nobody among them is followed by the sender any more."),
+    41054: _("The employee has not activated WeCom yet."),
+    45009: _("Too many calls: the provider asks us to wait. It goes on by itself."),
+    45033: _("Too many calls at the same time. It goes on by itself."),
+    48002: _("The app may not call this. Add it in the console under 客户联系 → 可调用接口的应用."),
+    48009: _(
+        "The contacts-sync secret may not read this from a new address. Use the secret of a self-built app."
+    ),
+    50003: _("The app is disabled in the console."),
+    60011: _("The app has no right on this employee. Widen its visible range (可见范围)."),
+    60020: _(
+        "The provider does not trust this server's address. Enter the IP below in the console: the app's page"
+        " → 企业可信IP. It takes about a minute to act."
+    ),
+    60111: _("The employee does not exist at the provider, or the app cannot see them."),
+    81013: _(
+        "None of the recipients is valid or visible to the app. Check the app's visible range (可见范围)."
+    ),
+    84061: _("This employee and this contact do not follow each other (any more)."),
+    84074: _("The employee has no right to external contacts."),
+    90200: _("The mini program is not linked to this app."),
+    90201: _("The provider refused the notice: its title, description or items are too long."),
+    90202: _("The mini program's page is not valid."),
+    90207: _("The app is not bound to a mini program, so it may not send this notice."),
+    301002: _("The app may not act for this agent id. Compare AgentId and secret: they must be of one app."),
+    701008: _("The employees have no valid licence for this interface."),
+    41002: _("The corp id or the secret is missing."),
+    41063: _("The mass message is still being dispatched. Its result is asked for again by itself."),
+    45002: _("The content is too long."),
+    45031: _("The provider judges the secret unsafe. Reset it on the app's page and enter the new one."),
+    48004: _("The authorisation of the app was revoked. Authorise it again in the console."),
+    60030: _("The app may not call interfaces. Enable its API access in the console."),
+    81026: _("The provider is maintaining this feature. It is tried again by itself."),
+    301007: _("The corp is dissolved or banned at the provider."),
+}
+
+# Codes that mean the same to a person as another one.
+_SAME_AS: Final[Mapping[int, int]] = {
+    6000: -1, 41096: 45033, 301096: 45033, 2000002: 40013, 41004: 41002, 41024: 41002, 41011: 40056,
+    82004: 40204, 85002: 40204, 48001: 48002, 50006: 50003, 50002: 60011, 60021: 60011, 60031: 60030,
+    301042: 60020, 40003: 60111, 81012: 81013, 82001: 81013, 84084: 84074, 90203: 90201, 90204: 90202,
+    90206: 90200, 90208: 90200, 701016: 701008, 701099: 701008,
+}  # fmt: skip
+
+_CODES: Final[Mapping[str, Promise]] = {
+    "network": _("The provider could not be reached. Check the address and the network of this server."),
+    "timeout": _("The provider did not answer in time."),
+    "http_status": _("The provider answered with an HTTP error."),
+    "not_json": _("The answer was not what the protocol says: is the address right?"),
+    "truncated": _("The answer broke off."),
+    "no_list": _("The answer had no list of contacts: nothing in it was believed."),
+    "bad_cursor": _("The provider gave a cursor that is none."),
+    "cursor_repeated": _("The provider gave the same cursor twice: the listing would never end."),
+    "page_cap": _("The listing has more pages than CRM_SYNC_MAX_PAGES allows."),
+    "no_agent": _("The corp has no app yet: add one with its secret."),
+    "internal": _("A fault of this program; its log says more."),
+    "unlicensed": _("This employee has no licence for the interface."),
+    "bad_recipient": _("This is not the id of one recipient."),
+    "bad_media": _("The provider did not take the picture."),
+    "bad_item": _("The provider sent a record that cannot be read."),
+    "no_cover": _("The mini-program card has no cover picture."),
+    "no_sender": _("There is no employee in whose name it could be sent."),
+    "not_friend": _("The contact has removed this employee."),
+    "over_cap": _("The contact has already got as many mass messages as the provider allows."),
+    "crashed": _("This program failed while sending it; its log says more."),
+    "worker_lost": _("The worker that was sending it went away."),
+}
+
+# Codes whose `errmsg` is our own English, not the provider's words.
+_OURS: Final = frozenset(
+    {"not_friend", "over_cap", "worker_lost", "no_agent", "no_sender", "no_cover", "bad_recipient"}
+)
+
+
+def provider_sentence(code: str, errcode: int | None = None, errmsg: str = "", *, fix: str = "") -> str:
+    """What happened and what to do about it; the provider's own words stand behind it in brackets."""
+    known = _SENTENCES.get(_SAME_AS.get(errcode, errcode)) if errcode is not None else None
+    if known is not None:
+        sentence = str(known)
+    elif code in _CODES:
+        sentence = str(_CODES[code])
+    elif errcode is not None and errcode in TABLE:
+        sentence = f"{TABLE[errcode].meaning.capitalize()}. {fix or TABLE[errcode].fix}".strip()
+    else:
+        sentence = fix
+    words = " ".join(str(part) for part in (errcode, errmsg) if part not in (None, ""))
+    if errcode is None and code in _OURS:
+        return sentence
+    if not words:
+        return sentence
+    return f"{sentence} ({words})" if sentence else _now("The provider said: %(words)s") % {"words": words}
+
+
+def short_sentence(code: str, errcode: int | None = None) -> str:
+    """The same without the provider's words: for a line of a timeline."""
+    known = errcode in _SENTENCES or errcode in _SAME_AS or code in _CODES
+    return provider_sentence(code, errcode) if known else ""

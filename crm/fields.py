@@ -1,0 +1,80 @@
+"""Columns encrypted at rest with AES-256-GCM and a key ring (settings.CRM_FIELD_KEYS)."""
+
+import base64
+import os
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+from django.db import models
+
+PREFIX = "v1"
+
+
+class Undecryptable(Exception):
+    """A stored value that no key of the ring opens: a key is missing, or the row was tampered with."""
+
+
+@lru_cache(maxsize=16)
+def _cipher(key: bytes) -> AESGCM:
+    return AESGCM(key)
+
+
+def encrypt(text: str, *, context: str) -> str:
+    """`v1.<key id>.<base64 of nonce and ciphertext>`; `context` (table.column) must match to decrypt."""
+    key_id, key = next(iter(settings.CRM_FIELD_KEYS.items()))
+    nonce = os.urandom(12)
+    sealed = nonce + _cipher(key).encrypt(nonce, text.encode(), context.encode())
+    return f"{PREFIX}.{key_id}.{base64.b64encode(sealed).decode()}"
+
+
+def decrypt(stored: str, *, context: str) -> str:
+    """The text behind `stored`. Raises Undecryptable, whose message names the key id and never the value."""
+    prefix, _, rest = stored.partition(".")
+    key_id, _, encoded = rest.partition(".")
+    key = settings.CRM_FIELD_KEYS.get(key_id)
+    if prefix != PREFIX or key is None:
+        raise Undecryptable(f"{context}: no key {key_id!r} in CRM_FIELD_KEYS")
+    sealed = base64.b64decode(encoded)
+    try:
+        return _cipher(key).decrypt(sealed[:12], sealed[12:], context.encode()).decode()
+    except InvalidTag:
+        raise Undecryptable(f"{context}: key {key_id!r} does not open this value") from None
+
+
+class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # Django fields are not subscriptable
+    """Text that is ciphertext in the database; "" stays "". It cannot be filtered or ordered by."""
+
+    @property
+    def context(self) -> str:
+        return f"{self.model._meta.db_table}.{self.column}"
+
+    def get_prep_value(self, value: Any) -> Any:
+        text = super().get_prep_value(value)
+        return encrypt(text, context=self.context) if text else text
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
+        return decrypt(value, context=self.context) if value else value
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        return super().get_lookup(lookup_name) if lookup_name == "isnull" else None
+
+
+class EncryptedJSONField(EncryptedTextField):
+    """A JSON value (a list of phones, a raw item) that is ciphertext in the database; empty values are ""."""
+
+    def to_python(self, value: Any) -> Any:
+        return value
+
+    def get_prep_value(self, value: Any) -> Any:
+        return super().get_prep_value(orjson.dumps(value).decode()) if value else ""
+
+    def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
+        text = super().from_db_value(value, expression, connection)
+        return orjson.loads(text) if text else []
+
+    def value_to_string(self, obj: Any) -> str:
+        return orjson.dumps(self.value_from_object(obj)).decode()

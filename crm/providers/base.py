@@ -1,0 +1,152 @@
+"""Provider: the few verbs that hide everything else about a remote service."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, Protocol
+
+from crm.providers.content import Content
+from crm.providers.records import (
+    ContactRecord,
+    Directory,
+    NewContact,
+    Page,
+    Problem,
+    SendReceipt,
+    SendResult,
+    TagRecord,
+)
+
+
+class Capability(StrEnum):
+    """What a dialect can do; a face asks before it offers."""
+
+    CREATE_CONTACT = "create_contact"
+    READ_CONTACT = "read_contact"
+    LIST_TAGS = "list_tags"
+    MESSAGE_CONTACT = "message_contact"
+    MASS_MESSAGE_CONTACT = "mass_message_contact"
+    MESSAGE_EMPLOYEE = "message_employee"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One app of one corp. `secret` never appears in a representation."""
+
+    corpid: str
+    secret: str
+    agentid: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials(corpid={self.corpid!r}, agentid={self.agentid!r})"
+
+
+class Limiter(Protocol):
+    """The pace towards a provider, shared by whoever speaks for the same corp."""
+
+    def wait(self, api: str) -> None:
+        """Return when a call of `api` may be made; raises RateLimited when that is too far away."""
+
+    def limited(self, api: str, *, errcode: int, retry_after: float) -> None:
+        """The provider said 45009 or 45033 to `api`."""
+
+
+class Unlimited:
+    """A Limiter that never waits: tests and benchmarks."""
+
+    def wait(self, api: str) -> None:
+        return None
+
+    def limited(self, api: str, *, errcode: int, retry_after: float) -> None:
+        return None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a client did since it was opened: `calls` counts every request, token included (contract F5)."""
+
+    calls: int = 0
+
+
+class Provider(ABC):
+    """A client of one credential. Every method may raise `ProviderError`; none writes a row."""
+
+    dialect: ClassVar[str]
+    capabilities: ClassVar[frozenset[Capability]]
+    employees_per_listing: ClassVar[int]  # how many userids one listing may name
+    recipients_per_send: ClassVar[dict[str, int]]  # {"contact": …, "employee": …} per call
+
+    tally: Tally
+
+    @abstractmethod
+    def directory(self) -> Directory:
+        """Employees, departments, and whose contacts can be listed (contract A13)."""
+
+    @abstractmethod
+    def contact_page(self, userids: Sequence[str], *, cursor: str = "", limit: int = 100) -> Page:
+        """One page of the contacts followed by the employees `userids`.
+
+        `cursor` is opaque: "" starts, the page's `next_cursor` continues, "" again means the end. `limit` is
+        1..100. Raises Absent (no such employee), StaleCursor, RateLimited, Unavailable, Malformed.
+        An employee without contacts gives an empty page, however the provider words it.
+        Source: docs/reference/protocol-wecom.md, listing contacts.
+        """
+
+    @abstractmethod
+    def contact(self, external_userid: str) -> ContactRecord:
+        """One contact with all its followers. Raises Absent, or Unsupported (no such read here)."""
+
+    @abstractmethod
+    def tags(self) -> tuple[TagRecord, ...]:
+        """Every corp tag with its group; () where the dialect has none."""
+
+    @abstractmethod
+    def create_contact(self, contact: NewContact) -> str:
+        """Create the contact and return its `external_userid`. Raises Unsupported."""
+
+    @abstractmethod
+    def check(self, content: Content, *, to_kind: str) -> list[Problem]:
+        """What stands against sending `content` to `to_kind` (`contact` or `employee`); no network."""
+
+    def prepare(self, content: Content, *, to_kind: str) -> Content:
+        """`content` with what must be uploaded before it can be sent (a cover picture); may use the network.
+
+        Call it right before `body()`. Most contents come back unchanged, without a request.
+        """
+        return content
+
+    @abstractmethod
+    def body(
+        self,
+        content: Content,
+        *,
+        to_kind: str,
+        to: Sequence[str],
+        sender: str = "",
+        duplicate_check_s: int = 0,
+    ) -> bytes:
+        """The exact bytes a send would post; frozen by the caller before the first try. No network.
+
+        `sender` is the employee a mass send is made for. `duplicate_check_s` > 0 asks the provider to swallow
+        the same bytes within that many seconds, where it can (`message/send` only). Raises Refused
+        (`bad_recipient`, `no_sender`, `no_cover`).
+        """
+
+    @abstractmethod
+    def send(self, body: bytes, *, to_kind: str, to: Sequence[str]) -> SendReceipt:
+        """Post `body` (made by `body()` for the same `to`) once. Never retried in here, token renewal aside.
+
+        A ProviderError says by its `outcome` whether anything can have been sent.
+        """
+
+    @abstractmethod
+    def result(self, msgid: str, *, sender: str) -> Iterator[SendResult]:
+        """What became of each recipient of a mass send (`final` was False).
+
+        `sender` "" asks for every sender of the task. Raises Unavailable while the task is being dispatched.
+        """
+
+    @abstractmethod
+    def upload_media(self, kind: str, filename: str, data: bytes) -> str:
+        """Upload a temporary file (`image`, `voice`, `video`, `file`); its `media_id` is good for 3 days."""

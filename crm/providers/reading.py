@@ -1,0 +1,148 @@
+"""Tolerant reading: a JSON value of any shape becomes the value a record holds, or is said to be unstorable.
+
+Rules 3 and 4 of docs/reference/protocol-wecom.md 1, contract F6 and F15: an absent key is `UNSET`; `null`
+is an empty list where a list is expected, `UNSET` elsewhere; numbers may be strings, and strings numbers.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from crm.providers.records import LIMITS, MAX_INT, UNSET, Unset
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Unstorable(ValueError):
+    """A value our columns cannot hold; its text is the `reason` of a BadItem."""
+
+
+def text(source: Mapping[str, Any], key: str, *, limit: str = "", clean: bool = False) -> str | Unset:
+    """The text under `key`. `limit` names its entry in LIMITS (`key` itself when empty).
+
+    `clean` promises that the answer holds neither NUL nor lone surrogates (see `answers.Reply`).
+    Raises Unstorable (`too_long`, `nul`, `surrogate`, `wrong_type`).
+    """
+    value = source.get(key)
+    if value is None:
+        return UNSET
+    return as_text(value, key, limit=limit, clean=clean)
+
+
+def texts(source: Mapping[str, Any], names: Iterable[str], *, clean: bool) -> dict[str, str | Unset]:
+    """The texts among `names` that `source` has a key for. This is where a listing spends its time."""
+    told: dict[str, str | Unset] = {}
+    for name in names:
+        if name in source:
+            value = source[name]
+            if clean and value.__class__ is str and len(value) <= LIMITS[name]:
+                told[name] = value
+            else:
+                told[name] = text(source, name, clean=clean)
+    return told
+
+
+def plain(source: Mapping[str, Any], key: str, *, limit: str = "", clean: bool = False) -> str:
+    """Like `text`, where not told and empty are the same."""
+    found = text(source, key, limit=limit, clean=clean)
+    return "" if isinstance(found, Unset) else found
+
+
+def as_text(value: Any, field: str, *, limit: str = "", clean: bool = False) -> str:
+    """`value` as a text for `field`: a number becomes its digits; what else is no string is Unstorable."""
+    if isinstance(value, str):
+        told = value
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unstorable(f"wrong_type: {field}")
+    else:
+        told = str(value)
+    if not clean:
+        check_characters(told, field)
+    most = LIMITS[limit or field]
+    if len(told) > most:
+        raise Unstorable(f"too_long: {field} {len(told)} > {most}")
+    return told
+
+
+def check_characters(value: str, field: str) -> None:
+    """Raise Unstorable when no database can hold `value`."""
+    if "\0" in value:
+        raise Unstorable(f"nul: {field}")
+    if _SURROGATE.search(value):
+        raise Unstorable(f"surrogate: {field}")
+
+
+def number(
+    source: Mapping[str, Any], key: str, *, low: int = -MAX_INT - 1, high: int = MAX_INT
+) -> int | Unset:
+    """The whole number under `key`; UNSET when it is none or outside `low`..`high`."""
+    value = source.get(key)
+    if value.__class__ is not int:
+        value = as_int(value)
+        if value is None:
+            return UNSET
+    return value if low <= value <= high else UNSET
+
+
+def as_int(value: Any) -> int | None:
+    """A whole number written as int, integral float or digits; else None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str) and len(value) <= 20 and re.fullmatch(r"\s*[+-]?[0-9]+\s*", value):
+        return int(value)
+    return None
+
+
+def as_list(value: Any) -> list[Any]:
+    """A list where one is expected: null is empty, a lone object or value is a list of one."""
+    if isinstance(value, list):
+        return value
+    return [] if value is None or value == "" else [value]
+
+
+def ids(value: Any) -> list[str]:
+    """Ids written as a list, as `a|b`, as one string, as "" or not at all (rule 4)."""
+    found: list[str] = []
+    for entry in as_list(value):
+        if isinstance(entry, str):
+            found += [part for part in entry.split("|") if part]
+        elif isinstance(entry, int) and not isinstance(entry, bool):
+            found.append(str(entry))
+    return found
+
+
+def document(source: Mapping[str, Any], key: str, *, clean: bool = False) -> dict[str, Any] | Unset:
+    """The JSON object under `key`, checked at every depth; UNSET when it is none."""
+    value = source.get(key)
+    if not isinstance(value, dict):
+        return UNSET
+    if not clean:
+        _check_document(value, key)
+    return value
+
+
+def _check_document(value: Any, field: str) -> None:
+    if isinstance(value, str):
+        check_characters(value, field)
+    elif isinstance(value, list):
+        for entry in value:
+            _check_document(entry, field)
+    elif isinstance(value, dict):
+        for name, entry in value.items():
+            check_characters(name, field)
+            _check_document(entry, field)
+
+
+def raw_bytes(item: Any) -> bytes:
+    """`item` as JSON bytes; ASCII-escaped where UTF-8 cannot hold it (lone surrogates)."""
+    try:
+        return orjson.dumps(item)
+    except TypeError:
+        return json.dumps(item, ensure_ascii=True, separators=(",", ":")).encode("ascii")

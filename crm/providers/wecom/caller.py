@@ -1,0 +1,159 @@
+"""A call of the WeCom API: pace, token, one exchange, and the verdict of its answer."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from crm.providers.answers import Reply, reply, scrub
+from crm.providers.base import Credentials, Limiter, Tally
+from crm.providers.errors import BadCredential, Malformed, ProviderError, RateLimited, Refused, TokenRejected
+from crm.providers.reading import as_int
+from crm.providers.tokens import Token, TokenStore
+from crm.providers.transport import JSON_TYPE, Transport, persist
+from crm.providers.wecom.errcodes import error_for
+
+log = logging.getLogger("renmai.providers")
+
+_DEFAULT_LIFE_S = 7200
+_FINE = {"", "ok", "created", "updated", "deleted"}
+
+
+class Caller:
+    """Speaks for one app of one corp. Thread-safe; every request counts in `tally`."""
+
+    def __init__(
+        self, transport: Transport, credentials: Credentials, *, tokens: TokenStore, limiter: Limiter
+    ) -> None:
+        self._transport = transport
+        self._credentials = credentials
+        self._tokens = tokens
+        self._limiter = limiter
+        self._counting = threading.Lock()
+        self.tally = Tally()
+
+    def read(
+        self, api: str, *, query: Mapping[str, str] | None = None, body: Any = None, expect: str = ""
+    ) -> Reply:
+        """A call without effect: tried again after a passing fault. With `body` a POST, else a GET.
+
+        `expect` names the payload key that proves success where the answer has no verdict (rule 1).
+        """
+        content = None if body is None else encode(body)
+        return self._authorised(
+            lambda token: persist(lambda: self._once(api, token, query=query, body=content, expect=expect))
+        )
+
+    def write(
+        self,
+        api: str,
+        body: bytes,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = JSON_TYPE,
+        expect: str = "",
+    ) -> Reply:
+        """A call with an effect: made once, a refused token aside (then nothing had happened)."""
+        return self._authorised(
+            lambda token: self._once(
+                api, token, query=query, body=body, content_type=content_type, expect=expect
+            )
+        )
+
+    def _authorised(self, ask: Callable[[str], Reply]) -> Reply:
+        """`ask` with the current token; one refresh and one retry when the provider refuses it."""
+        token = self._token()
+        try:
+            return ask(token.value)
+        except TokenRejected:
+            self._tokens.reject(token)
+        try:
+            return ask(self._token().value)
+        except TokenRejected as again:
+            refused = again
+        raise BadCredential(refused.errmsg, errcode=refused.errcode, fix=refused.fix)
+
+    def _token(self) -> Token:
+        try:
+            return self._tokens.get(self._fetch_token)
+        except ProviderError as error:
+            error.outcome = "not_done"  # whatever became of gettoken, the call behind it was not made
+            raise
+
+    def _fetch_token(self) -> tuple[str, float]:
+        query = {"corpid": self._credentials.corpid, "corpsecret": self._credentials.secret}
+        data = persist(lambda: self._once("gettoken", "", query=query, expect="access_token")).data
+        token = data.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise Malformed("gettoken answered without an access_token.", code="not_json")
+        life = as_int(data.get("expires_in"))
+        return token, float(_DEFAULT_LIFE_S if life is None else max(life, 0))
+
+    def _once(
+        self,
+        api: str,
+        token: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        content_type: str = JSON_TYPE,
+        expect: str = "",
+    ) -> Reply:
+        self._limiter.wait(api)
+        with self._counting:
+            self.tally.calls += 1
+        sent = {"access_token": token, **(query or {})} if token else dict(query or {})
+        method = "GET" if body is None else "POST"
+        started = time.monotonic()
+        try:
+            answer = reply(
+                self._transport.exchange(
+                    method, f"/cgi-bin/{api}", query=sent, body=body, content_type=content_type
+                )
+            )
+            self._judge(api, answer, token, expect)
+        except ProviderError as error:
+            self._failed(api, error, started)
+            raise
+        log.debug("%s errcode=0 %d ms", api, (time.monotonic() - started) * 1000)
+        return answer
+
+    def _judge(self, api: str, answer: Reply, token: str, expect: str) -> None:
+        """Raise unless the answer says success (wecom.md 1, rule 1)."""
+        data = answer.data
+        verdict = data.get("errcode", data.get("result"))
+        if verdict is None and "errcode" not in data and expect and expect in data:
+            return
+        errcode = as_int(verdict)
+        if errcode is None:
+            raise Malformed("The answer has no errcode.", code="not_json", outcome="unknown")
+        if errcode != 0:
+            raise error_for(errcode, scrub(data.get("errmsg"), token, self._credentials.secret), api=api)
+
+    def _failed(self, api: str, error: ProviderError, started: float) -> None:
+        error.api = api
+        if isinstance(error, RateLimited):
+            number = error.errcode if error.errcode is not None else 429
+            self._limiter.limited(api, errcode=number, retry_after=error.retry_after or 1.0)
+        milliseconds = (time.monotonic() - started) * 1000
+        level = (
+            logging.INFO if isinstance(error, TokenRejected) or error.code == "errcode" else logging.WARNING
+        )
+        log.log(level, "%s code=%s errcode=%s %d ms", api, error.code, error.errcode, milliseconds)
+
+    def warning_of(self, answer: Reply) -> str:
+        """The `errmsg` of a success when it is not one of the usual words."""
+        errmsg = scrub(answer.data.get("errmsg"), self._credentials.secret)
+        return "" if errmsg.lower() in _FINE else errmsg
+
+
+def encode(body: Any) -> bytes:
+    """`body` as UTF-8 JSON with real characters (errcode 40033 exists for escapes). Raises Refused."""
+    try:
+        return orjson.dumps(body)
+    except TypeError:
+        pass
+    raise Refused("The request holds a character that cannot be written.", code="invalid_characters")

@@ -1,0 +1,137 @@
+"""What both dialects share: members, messages to employees, media, and the shape of a listing."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from urllib3.filepost import encode_multipart_formdata
+
+from crm.providers.base import Credentials, Limiter, Provider
+from crm.providers.content import Content
+from crm.providers.errors import Absent, Malformed, ProviderError, Refused, StaleCursor
+from crm.providers.reading import Unstorable, as_list, as_text, ids
+from crm.providers.records import Page, Problem, SendReceipt
+from crm.providers.tokens import TokenStore
+from crm.providers.transport import Transport
+from crm.providers.wecom import messages
+from crm.providers.wecom.caller import Caller
+from crm.providers.wecom.items import read_items
+from crm.providers.wecom.paging import next_cursor
+from crm.providers.wecom.receipts import NOBODY_VALID, receipt, send_or_refuse_all
+
+NO_RELATION = 84061  # for a listing: this employee has no contacts
+BAD_PARAMETER = 40035
+PAGE_LIMIT = 100
+MEDIA_TYPES = {
+    "image": "image/png",
+    "voice": "audio/amr",
+    "video": "video/mp4",
+    "file": "application/octet-stream",
+}
+_MIB = 1024 * 1024
+MEDIA_BYTES = {"image": 10 * _MIB, "voice": 2 * _MIB, "video": 10 * _MIB, "file": 20 * _MIB}
+
+
+class WeComClient(Provider):
+    """One app of one WeCom corp; the dialects add how contacts are listed, made and written to."""
+
+    def __init__(
+        self, transport: Transport, credentials: Credentials, *, tokens: TokenStore, limiter: Limiter
+    ) -> None:
+        self._caller = Caller(transport, credentials, tokens=tokens, limiter=limiter)
+        self._agentid = credentials.agentid
+        self.tally = self._caller.tally
+
+    @abstractmethod
+    def _contact_body(self, content: Content, *, to: Sequence[str], sender: str) -> bytes: ...
+
+    @abstractmethod
+    def _send_to_contacts(self, body: bytes, to: Sequence[str]) -> SendReceipt: ...
+
+    def check(self, content: Content, *, to_kind: str) -> list[Problem]:
+        return messages.problems(content, mass=self._is_mass(to_kind))
+
+    def _is_mass(self, to_kind: str) -> bool:
+        """Whether a send to `to_kind` becomes a task that an employee confirms."""
+        self._is_for_contacts(to_kind)
+        return False
+
+    def _is_for_contacts(self, to_kind: str) -> bool:
+        if to_kind not in self.recipients_per_send:
+            raise ValueError(f"to_kind is contact or employee, not {to_kind!r}")
+        return to_kind == "contact"
+
+    def body(
+        self,
+        content: Content,
+        *,
+        to_kind: str,
+        to: Sequence[str],
+        sender: str = "",
+        duplicate_check_s: int = 0,
+    ) -> bytes:
+        if self._is_for_contacts(to_kind):
+            return self._contact_body(content, to=to, sender=sender)
+        return messages.employee_body(
+            content, to=to, agentid=self._agentid, duplicate_check_s=duplicate_check_s
+        )
+
+    def send(self, body: bytes, *, to_kind: str, to: Sequence[str]) -> SendReceipt:
+        if self._is_for_contacts(to_kind):
+            return self._send_to_contacts(body, to)
+        return send_or_refuse_all(lambda: self._post(body, to), to, NOBODY_VALID)
+
+    def _post(
+        self, body: bytes, to: Sequence[str], *, api: str = "message/send", final: bool = True
+    ) -> SendReceipt:
+        answer = self._caller.write(api, body)
+        return receipt(answer, to, warning=self._caller.warning_of(answer), final=final)
+
+    def upload_media(self, kind: str, filename: str, data: bytes) -> str:
+        if kind not in MEDIA_TYPES:
+            raise Refused(f"There is no media type {kind}.", code="bad_media")
+        if not 5 < len(data) <= MEDIA_BYTES[kind]:
+            raise Refused(f"{kind}: 6 to {MEDIA_BYTES[kind]} bytes, not {len(data)}.", code="bad_media")
+        form, content_type = encode_multipart_formdata({"media": (filename, data, MEDIA_TYPES[kind])})
+        answer = self._caller.write(
+            "media/upload", form, query={"type": kind}, content_type=content_type, expect="media_id"
+        )
+        media_id = answer.data.get("media_id")
+        if not isinstance(media_id, str) or not media_id:
+            raise Malformed("media/upload answered without a media_id.", code="not_json", outcome="unknown")
+        return media_id
+
+    def _page(self, api: str, request: dict[str, Any], *, implied: str) -> Page:
+        """One listing answer of either dialect as a Page (contract F3, F4)."""
+        try:
+            answer = self._caller.read(api, body=request, expect="external_contact_list")
+        except Absent as error:
+            if error.errcode != NO_RELATION:
+                raise
+            return Page(())
+        except ProviderError as error:
+            if error.errcode == BAD_PARAMETER and request["cursor"]:
+                raise StaleCursor(error.errmsg, errcode=error.errcode) from None
+            raise
+        data = answer.data
+        items = data.get("external_contact_list")
+        if "external_contact_list" not in data or not isinstance(items, list | dict | None):
+            raise Malformed(f"{api} answered without its list.", code="no_list")
+        return Page(
+            read_items(as_list(items), implied=implied, clean=answer.clean),
+            next_cursor=next_cursor(answer),
+            unlicensed=_unlicensed(data),
+        )
+
+
+def _unlicensed(data: dict[str, Any]) -> tuple[str, ...]:
+    found = data.get("fail_info")
+    if not isinstance(found, dict):
+        return ()
+    named = []
+    for userid in ids(found.get("unlicensed_userid_list")):
+        try:
+            named.append(as_text(userid, "userid"))
+        except Unstorable:
+            continue
+    return tuple(named)

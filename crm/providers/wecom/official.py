@@ -1,0 +1,135 @@
+"""Dialect `official`: batch/get_by_user, get, tags, add_msg_template and its results (wecom.md section 3)."""
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from crm.providers.base import Capability, Credentials, Limiter
+from crm.providers.content import Content, MiniprogramNotice
+from crm.providers.errors import Malformed, ProviderError, Unsupported
+from crm.providers.reading import as_list, as_text, ids
+from crm.providers.records import (
+    BadItem,
+    ContactRecord,
+    Directory,
+    NewContact,
+    Page,
+    SendReceipt,
+    SendResult,
+    TagRecord,
+    TeamRecord,
+)
+from crm.providers.tokens import TokenStore
+from crm.providers.transport import Transport
+from crm.providers.wecom import directory as members
+from crm.providers.wecom import messages
+from crm.providers.wecom.client import PAGE_LIMIT, WeComClient
+from crm.providers.wecom.cover import cover_png
+from crm.providers.wecom.items import read_item
+from crm.providers.wecom.mass import read_results
+from crm.providers.wecom.paging import every_page
+from crm.providers.wecom.receipts import NO_CUSTOMER, send_or_refuse_all
+from crm.providers.wecom.tags import read_tags
+
+COVER_LIFE_S = 24 * 3600  # a media_id is good for three days
+
+
+class Official(WeComClient):
+    """Lists contacts for up to 100 employees together; contacts get mass messages that employees confirm."""
+
+    dialect = "official"
+    capabilities = frozenset(
+        {
+            Capability.READ_CONTACT,
+            Capability.LIST_TAGS,
+            Capability.MASS_MESSAGE_CONTACT,
+            Capability.MESSAGE_EMPLOYEE,
+        }
+    )
+    employees_per_listing = 100
+    recipients_per_send = {"contact": 10_000, "employee": 1000}  # noqa: RUF012  (declared a ClassVar in Provider)
+
+    def __init__(
+        self, transport: Transport, credentials: Credentials, *, tokens: TokenStore, limiter: Limiter
+    ) -> None:
+        super().__init__(transport, credentials, tokens=tokens, limiter=limiter)
+        self._cover = ("", 0.0)  # media_id, time.monotonic() of its upload
+
+    def directory(self) -> Directory:
+        listed = self._followers()
+        warnings = members.Warnings()
+        teams: list[TeamRecord] = []
+        teams_complete = False
+        try:
+            teams, teams_complete = members.read_teams(self._caller)
+        except ProviderError as error:
+            warnings.add("department/list", error)
+        departments = [team.department_id for team in teams] or [members.ROOT]
+        employees = members.read_names(self._caller, departments, warnings)
+        return Directory(
+            listed=listed,
+            employees=tuple(employees),
+            teams=tuple(teams),
+            teams_complete=teams_complete,
+            warnings=warnings.all(),
+        )
+
+    def _followers(self) -> tuple[str, ...]:
+        """The employees with the right to customers: the start of every sync."""
+        api = "externalcontact/get_follow_user_list"
+        data = self._caller.read(api, expect="follow_user").data
+        if "follow_user" not in data:
+            raise Malformed("get_follow_user_list answered without its list.", code="no_list")
+        return tuple(dict.fromkeys(as_text(userid, "userid") for userid in ids(data["follow_user"])))
+
+    def contact_page(self, userids: Sequence[str], *, cursor: str = "", limit: int = PAGE_LIMIT) -> Page:
+        if not 1 <= len(userids) <= self.employees_per_listing:
+            raise ValueError(f"1 to {self.employees_per_listing} userids, not {len(userids)}")
+        request = {"userid_list": list(userids), "cursor": cursor, "limit": max(1, min(limit, PAGE_LIMIT))}
+        implied = userids[0] if len(userids) == 1 else ""
+        return self._page("externalcontact/batch/get_by_user", request, implied=implied)
+
+    def contact(self, external_userid: str) -> ContactRecord:
+        whole: dict[str, Any] = {}
+        followers: list[Any] = []
+        for data in every_page(lambda cursor: self._get(external_userid, cursor)):
+            whole = whole or data
+            followers += as_list(data.get("follow_user"))
+        item = {"external_contact": whole.get("external_contact"), "follow_user": followers}
+        record = read_item(item)
+        if isinstance(record, BadItem):
+            raise Malformed(record.reason, code="bad_item")
+        return record
+
+    def _get(self, external_userid: str, cursor: str) -> Any:
+        query = {"external_userid": external_userid, **({"cursor": cursor} if cursor else {})}
+        return self._caller.read("externalcontact/get", query=query, expect="external_contact")
+
+    def tags(self) -> tuple[TagRecord, ...]:
+        return read_tags(self._caller)
+
+    def create_contact(self, contact: NewContact) -> str:
+        raise Unsupported("Official WeCom has no call that creates a contact; use a contact way.")
+
+    def _is_mass(self, to_kind: str) -> bool:
+        return self._is_for_contacts(to_kind)
+
+    def prepare(self, content: Content, *, to_kind: str) -> Content:
+        if not self._is_mass(to_kind) or not isinstance(content, MiniprogramNotice) or content.pic_media_id:
+            return content
+        media_id, made_at = self._cover
+        if not media_id or time.monotonic() - made_at > COVER_LIFE_S:
+            media_id = self.upload_media("image", "cover.png", cover_png())
+            self._cover = (media_id, time.monotonic())
+        return dataclasses.replace(content, pic_media_id=media_id)
+
+    def _contact_body(self, content: Content, *, to: Sequence[str], sender: str) -> bytes:
+        return messages.mass_body(content, to=to, sender=sender)
+
+    def _send_to_contacts(self, body: bytes, to: Sequence[str]) -> SendReceipt:
+        api = "externalcontact/add_msg_template"
+        return send_or_refuse_all(lambda: self._post(body, to, api=api, final=False), to, NO_CUSTOMER)
+
+    def result(self, msgid: str, *, sender: str) -> Iterator[SendResult]:
+        return read_results(self._caller, msgid, sender=sender)

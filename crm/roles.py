@@ -1,0 +1,78 @@
+"""Roles: what each may do at all (the verb). To which rows is `visible_to` (the reach). guarantees.md section 5."""
+
+from typing import Final
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, Permission
+
+SALES: Final = "sales"
+MANAGER: Final = "manager"
+ADMINISTRATOR: Final = "administrator"
+AUDITOR: Final = "auditor"
+ROLES: Final = (SALES, MANAGER, ADMINISTRATOR, AUDITOR)
+
+_READ = ("contacts.view_contact", "contacts.view_followuser", "contacts.view_employee", "contacts.view_tag")
+_READ_MESSAGES = ("messaging.view_message", "messaging.view_delivery")
+_WORK = (
+    "contacts.add_contact",
+    "contacts.change_contact",
+    "contacts.change_followuser",
+    "messaging.add_message",
+)
+_READ_SYNC = ("contacts.view_syncrun", "contacts.view_syncpart", "contacts.view_quarantine")
+
+PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
+    SALES: (*_READ, *_READ_MESSAGES, *_WORK),
+    MANAGER: (*_READ, *_READ_MESSAGES, *_WORK, *_READ_SYNC, "contacts.view_team"),
+    ADMINISTRATOR: (
+        *_READ,
+        *_READ_MESSAGES,
+        *_WORK,
+        *_READ_SYNC,
+        "contacts.view_team",
+        "contacts.run_sync",
+        "crm.view_corp",
+        "crm.add_corp",
+        "crm.change_corp",
+        "crm.view_agent",
+        "crm.add_agent",
+        "crm.change_agent",
+        "crm.view_event",
+        "crm.view_apikey",
+        "auth.view_user",
+    ),
+    AUDITOR: (
+        *_READ,
+        *_READ_MESSAGES,
+        *_READ_SYNC,
+        "contacts.view_team",
+        "crm.view_corp",
+        "crm.view_agent",
+        "crm.view_event",
+        "crm.view_apikey",
+        "auth.view_user",
+    ),
+}
+
+
+def role_of(user: AbstractBaseUser | AnonymousUser) -> str:
+    """The role of `user`: a superuser is an administrator; "" for nobody in particular."""
+    if not user.is_active or not user.is_authenticated:
+        return ""
+    if getattr(user, "is_superuser", False):
+        return ADMINISTRATOR
+    if not hasattr(user, "_role"):
+        names = set(Group.objects.filter(user=user.pk).values_list("name", flat=True))
+        # A request has its own user object, so nothing is remembered beyond the request.
+        setattr(user, "_role", next((role for role in reversed(ROLES) if role in names), ""))  # noqa: B010
+    return str(getattr(user, "_role"))  # noqa: B009
+
+
+def apply() -> None:
+    """Give every role's group exactly its permissions; runs after each migrate and changes nothing twice."""
+    known = {
+        f"{app}.{codename}": pk
+        for pk, app, codename in Permission.objects.values_list("pk", "content_type__app_label", "codename")
+    }
+    for role, names in PERMISSIONS.items():
+        group, _ = Group.objects.get_or_create(name=role)
+        group.permissions.set([known[name] for name in names if name in known])

@@ -1,0 +1,78 @@
+"""Messages as a phone would draw them. Everything a user wrote is escaped."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+
+def bubble(msgtype: str, content: Mapping[str, Any]) -> str:
+    """The HTML of one message; an unknown type is shown as text."""
+    match msgtype:
+        case "text" | "markdown":
+            return _said(content["content"])
+        case "miniprogram_notice":
+            return _notice(content)
+        case "mass":
+            return _mass(content)
+        case "textcard":
+            return _card(content["title"], content["description"], content["btntxt"])
+        case "news" | "mpnews":
+            return "".join(
+                _card(a.get("title", ""), a.get("description") or a.get("digest", ""), "")
+                for a in _articles(content)
+            )
+        case _:
+            return _file(msgtype, content.get("media_id", content))
+
+
+def _said(text: object) -> str:
+    return f'<div class="bubble">{escape(str(text))}</div>'
+
+
+def _file(msgtype: str, media: object) -> str:
+    return f'<div class="bubble file">📎 {escape(msgtype)} <code>{escape(str(media))}</code></div>'
+
+
+def _articles(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [each for each in content.get("articles", []) if isinstance(each, dict)]
+
+
+def _card(title: object, description: object, button: object) -> str:
+    foot = f"<footer>{escape(str(button))}</footer>" if button else ""
+    return (
+        f'<div class="card"><h3>{escape(str(title))}</h3><p>{escape(str(description or ""))}</p>{foot}</div>'
+    )
+
+
+def _notice(content: Mapping[str, Any]) -> str:
+    """A mini-program notice: title, description, rows (the first large when emphasised), appid and page."""
+    items = list(content["content_item"])
+    first = ""
+    if content["emphasis_first_item"] and items:
+        head = items.pop(0)
+        first = (
+            f'<div class="emphasis"><b>{escape(head["value"])}</b><span>{escape(head["key"])}</span></div>'
+        )
+    rows = "".join(f"<dt>{escape(each['key'])}</dt><dd>{escape(each['value'])}</dd>" for each in items)
+    page = escape(content["page"] or "（不可点击 no page）")
+    description = f"<p>{escape(content['description'])}</p>" if content["description"] else ""
+    return (
+        f'<div class="card notice"><h3>{escape(content["title"])}</h3>{description}{first}'
+        f"{f'<dl>{rows}</dl>' if rows else ''}"
+        f"<footer>小程序 <code>{escape(content['appid'])}</code> {page}</footer></div>"
+    )
+
+
+def _mass(content: Mapping[str, Any]) -> str:
+    text = _said(content["text"]) if content["text"] else ""
+    return text + "".join(_attachment(each) for each in content["attachments"])
+
+
+def _attachment(attachment: Mapping[str, Any]) -> str:
+    msgtype = str(attachment.get("msgtype"))
+    told = attachment.get(msgtype) or {}
+    if msgtype == "miniprogram":
+        return _card(told.get("title", ""), "", f"小程序 {told.get('appid', '')} {told.get('page', '')}")
+    if msgtype == "link":
+        return _card(told.get("title", ""), told.get("desc", ""), told.get("url", ""))
+    return _file(msgtype, told.get("media_id") or told.get("pic_url") or "")

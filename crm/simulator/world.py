@@ -1,0 +1,192 @@
+"""The imagined corps: who exists, who follows whom, what was sent. The truth that every dialect renders."""
+
+import threading
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from crm.simulator.clock import Clock
+from crm.simulator.corps import CorpSpec
+from crm.simulator.faults import FaultBook
+from crm.simulator.journal import Journal
+from crm.simulator.limits import Gate, Windows
+from crm.simulator.records import (
+    Contact,
+    ContactWay,
+    Department,
+    Employee,
+    Follow,
+    MassTask,
+    Media,
+    Message,
+    Sent,
+    Tag,
+    TagGroup,
+)
+from crm.simulator.switches import Switches
+from crm.simulator.tokens import TokenDesk
+
+
+class Corp:
+    """One tenant. Changes go through its methods, which keep both sides of a relation and the caches true."""
+
+    def __init__(self, spec: CorpSpec) -> None:
+        self.spec = spec
+        self.departments: dict[int, Department] = {}
+        self.employees: dict[str, Employee] = {}  # by lower-cased userid: ids differ by more than case
+        self.contacts: dict[str, Contact] = {}
+        self.tag_groups: dict[str, TagGroup] = {}
+        self.tags: dict[str, Tag] = {}
+        self.messages: list[Message] = []
+        self.sent: dict[str, Sent] = {}
+        self.tasks: dict[str, MassTask] = {}
+        self.media: dict[str, Media] = {}
+        self.ways: dict[str, ContactWay] = {}
+        self.mass_received: dict[str, int] = defaultdict(int)  # "external_userid|2026-11" and "…|2026-11-20"
+        self.poison_pages: dict[tuple[str, int], list[bytes]] = {}  # (lower-cased userid, page) -> raw items
+        self.last_n = 0
+        self.revision = 0
+
+    def next_n(self) -> int:
+        """The next number of this corp's one sequence; rising, never reused."""
+        self.last_n += 1
+        return self.last_n
+
+    def changed(self) -> None:
+        """Say that something worth saving happened."""
+        self.revision += 1
+
+    def employee(self, userid: object) -> Employee | None:
+        """The member of that id, whatever its case."""
+        return self.employees.get(userid.lower()) if isinstance(userid, str) else None
+
+    def add_employee(self, employee: Employee) -> None:
+        self.employees[employee.userid.lower()] = employee
+        self.changed()
+
+    def remove_employee(self, employee: Employee) -> None:
+        """Delete the member and every relation; the contacts stay, followed by whoever else follows them."""
+        for follow in list(employee.follows):
+            self.end(follow)
+        del self.employees[employee.userid.lower()]
+        for department in self.departments.values():
+            department.department_leader = [u for u in department.department_leader if u != employee.userid]
+        self.changed()
+
+    def add_contact(self, contact: Contact) -> None:
+        self.contacts[contact.external_userid] = contact
+        self.changed()
+
+    def delete_contact(self, contact: Contact) -> None:
+        for follow in contact.follows:
+            self._unlist(follow)
+        del self.contacts[contact.external_userid]
+        self.changed()
+
+    def following(self, employee: Employee, contact: Contact) -> Follow | None:
+        """The live relation between the two, if there is one."""
+        return next((each for each in contact.follows if each.employee is employee), None)
+
+    def follow(self, employee: Employee, contact: Contact, *, createtime: int, **fields: Any) -> Follow:
+        """Begin a relation; the employee must not follow the contact yet."""
+        follow = Follow(self.next_n(), contact, employee, createtime, **fields)
+        employee.follows.append(follow)
+        contact.follows += (follow,)
+        self.touch(contact)
+        return follow
+
+    def end(self, follow: Follow) -> None:
+        """End a relation, as when the member deletes the customer."""
+        self._unlist(follow)
+        follow.contact.follows = tuple(each for each in follow.contact.follows if each is not follow)
+        self.touch(follow.contact)
+
+    def _unlist(self, follow: Follow) -> None:
+        follows = follow.employee.follows
+        del follows[bisect_left(follows, follow.n, key=lambda each: each.n)]
+
+    def touch(self, contact: Contact) -> None:
+        """Forget the served bytes of a contact whose truth changed."""
+        contact.listed = None
+        for follow in contact.follows:
+            follow.listed = None
+        self.changed()
+
+    def touch_all(self, contacts: Iterable[Contact]) -> None:
+        for contact in contacts:
+            self.touch(contact)
+
+    def follows_after(self, employee: Employee, n: int, limit: int) -> list[Follow]:
+        """The next `limit` relations of the employee after relation `n`: a keyset, so stable."""
+        start = bisect_right(employee.follows, n, key=lambda each: each.n) if n else 0
+        return employee.follows[start : start + limit]
+
+    def reachable_employees(self) -> list[Employee]:
+        return [each for each in self.employees.values() if each.is_reachable]
+
+    def members_of(self, department_id: int) -> list[Employee]:
+        """The members that stand directly in the department and have not left."""
+        return [
+            each for each in self.employees.values() if department_id in each.department and each.is_present
+        ]
+
+    def subtree(self, department_id: int) -> list[Department]:
+        """The department and everything below it, parents first."""
+        found = [self.departments[department_id]] if department_id in self.departments else []
+        for parent in found:
+            found.extend(each for each in self.departments.values() if each.parentid == parent.id != each.id)
+        return found
+
+    def add_tag(self, group: TagGroup, tag: Tag) -> None:
+        self.tag_groups[group.group_id] = group
+        group.tags.append(tag)
+        self.tags[tag.id] = tag
+        self.changed()
+
+    def delete_tag(self, tag: Tag) -> None:
+        """Take the tag off everybody; a group without tags disappears with it."""
+        del self.tags[tag.id]
+        tag.group.tags.remove(tag)
+        if not tag.group.tags:
+            del self.tag_groups[tag.group.group_id]
+        for contact in self.contacts.values():
+            if any(tag.id in follow.tags for follow in contact.follows):
+                for follow in contact.follows:
+                    follow.tags = tuple(each for each in follow.tags if each != tag.id)
+                self.touch(contact)
+        self.changed()
+
+    def deliver(
+        self, *, at: int, kind: str, to: str, sender: str, msgtype: str, content: Any, msgid: str
+    ) -> None:
+        """Put a message on somebody's phone."""
+        self.messages.append(Message(self.next_n(), at, kind, to, sender, msgtype, content, msgid))
+        self.changed()
+
+
+class World:
+    """All corps, the clock, the switches and what watches over them; hold `lock` to read or change any."""
+
+    def __init__(self, switches: Switches | None = None) -> None:
+        self.lock = threading.RLock()
+        self.clock = Clock()
+        self.switches = switches or Switches()
+        self.gate = Gate()
+        self.generations = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Empty the world and all that was counted and ordered in it; the switches stay."""
+        self.generations += 1
+        self.clock.offset = 0.0
+        self.corps: dict[str, Corp] = {}
+        self.tokens = TokenDesk(self.clock)
+        self.windows = Windows(self.clock)
+        self.faults = FaultBook()
+        self.journal = Journal(self.switches.journal_size)
+
+    @property
+    def revision(self) -> tuple[int, ...]:
+        """A value that differs whenever something worth saving happened."""
+        return (self.generations, *(corp.revision for corp in self.corps.values()))

@@ -1,0 +1,87 @@
+"""A message on its way through form and confirmation: kept in the session until it is sent, and sent once."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from django.db import transaction
+from django.http import HttpRequest
+
+from crm.models import Corp, IdempotentAnswer
+from crm.providers import content as contents
+from crm.providers.content import Content
+from messaging.models import Message
+
+KEPT: Final = 5  # drafts of one session; the oldest goes first
+MOST: Final = 10_000
+
+
+@dataclass(slots=True)
+class Draft:
+    """`ids` are contact ids, or userids of employees. `content` is the JSON form of what the form made."""
+
+    msgtype: str
+    to_kind: str
+    corp_id: int
+    ids: list[Any]
+    content: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def recipients(self) -> dict[str, list[Any]]:
+        """The keyword of outbox.preview and compose."""
+        return {"contacts" if self.to_kind == Message.ToKind.CONTACT else "employees": self.ids}
+
+    @property
+    def parsed(self) -> Content:
+        return contents.parse(self.content)
+
+    def corp(self) -> Corp:
+        return Corp.objects.get(pk=self.corp_id)
+
+
+def keep(request: HttpRequest, draft: Draft, token: str = "") -> str:
+    token = token or secrets.token_urlsafe(12)
+    drafts: dict[str, Any] = request.session.get("drafts", {})
+    drafts.pop(token, None)
+    drafts[token] = asdict(draft)
+    request.session["drafts"] = dict(list(drafts.items())[-KEPT:])
+    return token
+
+
+def find(request: HttpRequest, token: str) -> Draft | None:
+    data = request.session.get("drafts", {}).get(token)
+    return Draft(**data) if data else None
+
+
+def sent_as(request: HttpRequest, token: str) -> int | None:
+    """The message that this draft has become already."""
+    row = IdempotentAnswer.objects.filter(principal=_principal(request), key=token).first()
+    return int(row.body) if row and row.body else None
+
+
+def send_once(request: HttpRequest, token: str, compose: Callable[[], Message]) -> int:
+    """Compose at most one message for this draft, however often and from how many tabs it is submitted.
+
+    The unique row stands before the message and commits with it: a second submission waits for the first, then finds
+    its message. When `compose` raises, nothing stays.
+    """
+    with transaction.atomic():
+        row, is_first = IdempotentAnswer.objects.get_or_create(
+            principal=_principal(request), key=token, defaults={"fingerprint": token}
+        )
+        if not is_first:
+            return int(row.body)
+        row.status, row.body = 302, str(compose().pk)
+        row.save(update_fields=["status", "body"])
+    return int(row.body)
+
+
+def _principal(request: HttpRequest) -> str:
+    return f"admin:{request.user.pk}"
+
+
+def one_corp(corp_ids: Sequence[int]) -> int | None:
+    """The corp all of a selection belongs to; None when there are several, or none."""
+    found = set(corp_ids)
+    return found.pop() if len(found) == 1 else None

@@ -1,0 +1,196 @@
+"""Messages: what was sent, to whom, and what became of it."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib import messages as flash
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from contacts.admin.filters import ChoiceFilter, CorpFilter
+from crm import roles
+from crm.admin_base import ReadOnlyAdmin, actor_of
+from crm.admin_cells import badge, moment, state_badge, two_lines
+from crm.admin_words import provider_sentence
+from crm.errors import CrmError
+from messaging import outbox
+from messaging.admin.sending import SendingMixin
+from messaging.models import Delivery, Message
+
+SHOWN = 500
+
+
+class MessageStateFilter(ChoiceFilter):
+    title = _("state")
+    parameter_name = "state"
+    field = "state"
+    options = Message.State.choices
+
+
+class MessageTypeFilter(ChoiceFilter):
+    title = _("type")
+    parameter_name = "msgtype"
+    field = "msgtype"
+    options = Message.Type.choices
+
+
+class ToKindFilter(ChoiceFilter):
+    title = _("to")
+    parameter_name = "to"
+    field = "to_kind"
+    options = Message.ToKind.choices
+
+
+@admin.register(Message)
+class MessageAdmin(SendingMixin, ReadOnlyAdmin):
+    list_display = ("summary_cell", "state_cell", "counts_cell", "corp", "sender_cell", "created_cell")
+    list_filter = (MessageStateFilter, MessageTypeFilter, ToKindFilter, CorpFilter)
+    list_select_related = ("corp", "created_by")
+    sortable_by = ()
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            *self.sending_urls(),
+            path("<int:pk>/live/", wrap(self.live_view), name="messaging_message_live"),
+            path("<int:pk>/cancel/", wrap(self.cancel_view), name="messaging_message_cancel"),
+            *super().get_urls(),
+        ]
+
+    def load_rows(self, request: HttpRequest, rows: list[Any]) -> None:
+        tally: dict[int, list[tuple[str, int]]] = {}
+        counted = Delivery.objects.filter(message__in=[row.pk for row in rows]).order_by("state")
+        for message_id, state, n in counted.values_list("message", "state").annotate(n=Count("pk")):
+            tally.setdefault(message_id, []).append((state, n))
+        for row in rows:
+            row.tally = tally.get(row.pk, [])
+            row.shown_summary = summary_for(request, row)
+
+    def empty_state(self, request: HttpRequest) -> dict[str, Any]:
+        return {
+            "title": _("No messages yet"),
+            "text": _(
+                "Open a contact and press Send text, or select several in the list and choose an action."
+            ),
+            "buttons": [(_("Choose contacts"), reverse("admin:contacts_contact_changelist"))],
+        }
+
+    # --- the page of one message
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if request.method != "GET":
+            raise PermissionDenied
+        message = self.get_visible(request, object_id)
+        context = message_context(request, message)
+        return self.page(request, "admin/messaging/message.html", title=str(message), obj=message, **context)
+
+    def live_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return render(
+            request,
+            "admin/messaging/message_live.html",
+            message_context(request, self.get_visible(request, pk)),
+        )
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        return HttpResponseRedirect(self.url("change", self.get_visible(request, object_id).pk))
+
+    def cancel_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        message = self.get_visible(request, pk)
+        if not request.user.has_perm("messaging.add_message"):
+            raise PermissionDenied
+        back = self.url("change", message.pk)
+        if request.method == "POST":
+            try:
+                n = outbox.cancel(message, user=request.user, actor=actor_of(request))
+                told = ngettext("%(n)d delivery is cancelled.", "%(n)d deliveries are cancelled.", n)
+                flash.success(request, told % {"n": n})
+            except CrmError as error:
+                flash.error(request, str(error))
+            return HttpResponseRedirect(back)
+        return self.confirm_page(
+            request,
+            title=_("Cancel message %(n)s") % {"n": message.pk},
+            text=_("What still waits is not sent. What is on its way or arrived cannot be taken back here."),
+            button=_("Cancel the rest"),
+            tone="danger",
+            obj=message,
+            back=back,
+        )
+
+    # --- cells
+    @admin.display(description=_("message"))
+    def summary_cell(self, message: Any) -> SafeString:
+        return two_lines(message.shown_summary, f"#{message.pk} · {message.get_msgtype_display()}")
+
+    @admin.display(description=_("state"))
+    def state_cell(self, message: Message) -> SafeString:
+        return state_badge(message)
+
+    @admin.display(description=_("deliveries"))
+    def counts_cell(self, message: Any) -> SafeString:
+        return tally_badges(message.tally)
+
+    @admin.display(description=_("sent by"))
+    def sender_cell(self, message: Message) -> str:
+        return author(message)
+
+    @admin.display(description=_("created at"))
+    def created_cell(self, message: Message) -> SafeString:
+        return moment(message.created_at)
+
+
+def author(message: Message) -> str:
+    user = message.created_by
+    return (user.get_full_name() or user.get_username()) if user else "–"
+
+
+def hides_body(request: HttpRequest) -> bool:
+    """An auditor sees that something was sent and what became of it, never what it said."""
+    return roles.role_of(request.user) == roles.AUDITOR
+
+
+def summary_for(request: HttpRequest, message: Message) -> str:
+    return "•••" if hides_body(request) else message.summary[:200]
+
+
+def tally_badges(tally: Any) -> SafeString:
+    names = dict(Delivery.State.choices)
+    cells = ((badge(f"{n} {names.get(state, state)}", state),) for state, n in tally)
+    return format_html('<span class="rm-chips">{}</span>', format_html_join("", "{}", cells))
+
+
+def reason_of(delivery: Delivery) -> str:
+    """Why a delivery stands where it stands, in words; "" when there is nothing to say."""
+    if delivery.state == Delivery.State.ACCEPTED and delivery.sender and not delivery.is_last_word:
+        return _now("The employee has to confirm it in WeCom.")
+    if not (delivery.code or delivery.errcode or delivery.errmsg):
+        return ""
+    return provider_sentence(delivery.code, delivery.errcode or None, delivery.errmsg)
+
+
+def message_context(request: HttpRequest, message: Message) -> dict[str, Any]:
+    rows: QuerySet = message.deliveries.select_related("contact", "employee").order_by("pk")
+    deliveries = list(rows[: SHOWN + 1])
+    tally = sorted(Delivery.objects.filter(message=message).counts().items())
+    return {
+        "message": message,
+        "author": author(message),
+        "body": {} if hides_body(request) else message.content.get(message.msgtype, {}),
+        "is_hidden": hides_body(request),
+        "tally": tally_badges(tally),
+        "total": sum(n for _state, n in tally),
+        "deliveries": [{"row": row, "reason": reason_of(row)} for row in deliveries[:SHOWN]],
+        "has_more": len(deliveries) > SHOWN,
+        "is_open": message.state == Message.State.OPEN,
+        "may_cancel": request.user.has_perm("messaging.add_message")
+        and any(s == Delivery.State.QUEUED for s, _n in tally),
+    }

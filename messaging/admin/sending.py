@@ -1,0 +1,202 @@
+"""The way of a message through the admin: form, confirmation that shows who gets it, compose."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+
+from contacts.models import Contact, Employee
+from crm.admin_base import actor_of
+from crm.admin_forms import is_id
+from crm.connections import can
+from crm.errors import CrmError
+from crm.providers.base import Capability
+from crm.providers.content import MiniprogramNotice
+from messaging import outbox, wording
+from messaging.admin import drafts
+from messaging.admin.drafts import Draft
+from messaging.forms import FORMS, ContentForm
+from messaging.models import Message
+from messaging.outbox import Preview
+
+SHOWN = 200
+
+
+class SendingMixin:
+    """`send/start/<msgtype>/?contact=…` → `send/<token>/` → `send/<token>/confirm/` → the message's page."""
+
+    def sending_urls(self: Any) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("send/start/<slug:msgtype>/", wrap(self.start_view), name="messaging_message_start"),
+            path("send/<slug:token>/", wrap(self.write_view), name="messaging_message_write"),
+            path("send/<slug:token>/confirm/", wrap(self.confirm_view), name="messaging_message_confirm"),
+        ]
+
+    def start_view(self: Any, request: HttpRequest, msgtype: str) -> HttpResponse:
+        """Begin a message to one contact or employee, named in the address."""
+        _require(request)
+        if msgtype not in FORMS:
+            raise Http404
+        if "employee" in request.GET:
+            rows: Any = Employee.objects.reached_by(request.user)
+            to_kind, field, pk = Message.ToKind.EMPLOYEE, "userid", request.GET["employee"]
+        else:
+            rows = Contact.objects.visible_to(request.user)
+            to_kind, field, pk = Message.ToKind.CONTACT, "pk", request.GET.get("contact", "")
+        found = rows.filter(pk=int(pk)).values_list("corp_id", field).first() if is_id(pk) else None
+        if found is None:
+            raise Http404
+        token = drafts.keep(request, Draft(msgtype, to_kind, found[0], [found[1]]))
+        return HttpResponseRedirect(self.url("write", token))
+
+    def start_selected(
+        self: Any, request: HttpRequest, msgtype: str, to_kind: str, rows: list[tuple[int, Any]]
+    ) -> Any:
+        """Begin a message to the selected rows, (corp, id) pairs; stays on the list when that cannot be."""
+        _require(request)
+        corp_id = drafts.one_corp([corp for corp, _id in rows])
+        if len(rows) > drafts.MOST:
+            messages.error(
+                request, _now("At most %(n)d at a time: narrow the list with filters.") % {"n": drafts.MOST}
+            )
+            return None
+        if corp_id is None:
+            messages.error(request, _now("Choose recipients of one corp: filter the list by corp first."))
+            return None
+        token = drafts.keep(request, Draft(msgtype, to_kind, corp_id, [each for _corp, each in rows]))
+        return HttpResponseRedirect(self.url("write", token))
+
+    def write_view(self: Any, request: HttpRequest, token: str) -> HttpResponse:
+        _require(request)
+        draft = drafts.find(request, token)
+        if draft is None:
+            return self._without_draft(request, token)
+        form = form_of(request, draft)
+        if request.method == "POST" and form.is_valid() and self._accepts(request, draft, form):
+            drafts.keep(request, draft, token)
+            return HttpResponseRedirect(self.url("confirm", token))
+        return self.page(
+            request,
+            f"admin/messaging/write_{draft.msgtype}.html",
+            title=form.heading,
+            form=form,
+            draft=draft,
+            corp=draft.corp(),
+            is_mass=is_mass(draft),
+            count=len(draft.ids),
+            media=form.media,
+        )
+
+    def _accepts(self, request: HttpRequest, draft: Draft, form: ContentForm) -> bool:
+        content = form.made()
+        try:
+            preview = outbox.preview(
+                user=request.user, corp=draft.corp(), content=content, **draft.recipients
+            )
+        except CrmError as error:
+            form.refuse(error, {})
+            return False
+        form.complain(preview.problems)
+        draft.content = content.as_json()
+        return not form.errors
+
+    def confirm_view(self: Any, request: HttpRequest, token: str) -> HttpResponse:
+        """Who gets it and who cannot, before anything is sent. Submitted twice, it is sent once."""
+        _require(request)
+        draft = drafts.find(request, token)
+        if draft is None or not draft.content or drafts.sent_as(request, token):
+            return self._without_draft(request, token)
+        try:
+            preview = outbox.preview(
+                user=request.user, corp=draft.corp(), content=draft.parsed, **draft.recipients
+            )
+        except CrmError as error:
+            messages.error(request, str(error))
+            return HttpResponseRedirect(self.url("write", token))
+        if (
+            request.method == "POST"
+            and preview.recipients
+            and (sent := self._send(request, token, draft, preview))
+        ):
+            return HttpResponseRedirect(self.url("change", sent))
+        return self.page(
+            request,
+            "admin/messaging/confirm_send.html",
+            title=_("Who will get it"),
+            draft=draft,
+            token=token,
+            corp=draft.corp(),
+            is_mass=is_mass(draft),
+            preview=preview,
+            recipients=preview.recipients[:SHOWN],
+            excluded=preview.excluded[:SHOWN],
+            shown=SHOWN,
+            companies=companies(preview),
+            body=draft.content.get(draft.msgtype, {}),
+            warnings=[wording.sentence(problem) for problem in preview.problems],
+            blocked=any(not problem.warning for problem in preview.problems),
+            write_url=self.url("write", token),
+        )
+
+    def _send(self, request: HttpRequest, token: str, draft: Draft, preview: Preview) -> int | None:
+        to = {each.to for each in preview.recipients}
+        if draft.to_kind == Message.ToKind.CONTACT:
+            ids: dict[str, Any] = {"contacts": [each.contact_id for each in preview.recipients]}
+        else:
+            ids = {"employees": sorted(to)}
+        try:
+            return drafts.send_once(
+                request,
+                token,
+                lambda: outbox.compose(
+                    user=request.user, actor=actor_of(request), corp=draft.corp(), content=draft.parsed, **ids
+                ),
+            )
+        except CrmError as error:
+            for sentence in dict.fromkeys(fault.detail for fault in error.errors) or [str(error)]:
+                messages.error(request, sentence)
+            return None
+
+    def _without_draft(self: Any, request: HttpRequest, token: str) -> HttpResponse:
+        sent = drafts.sent_as(request, token)
+        if sent is not None:
+            return HttpResponseRedirect(self.url("change", sent))
+        messages.warning(request, _now("This draft is no longer there. Begin again from the contact."))
+        return HttpResponseRedirect(self.url("changelist"))
+
+
+def _require(request: HttpRequest) -> None:
+    if not request.user.has_perm("messaging.add_message"):
+        raise PermissionDenied
+
+
+def is_mass(draft: Draft) -> bool:
+    """Whether it goes out as a mass send, in the name of employees who must confirm it."""
+    corp = draft.corp()
+    return draft.to_kind == Message.ToKind.CONTACT and not can(corp, Capability.MESSAGE_CONTACT)
+
+
+def form_of(request: HttpRequest, draft: Draft) -> ContentForm:
+    stored = draft.content or last_notice(request, draft)
+    return FORMS[draft.msgtype](
+        request.POST if request.method == "POST" else None, mass=is_mass(draft), stored=stored
+    )
+
+
+def last_notice(request: HttpRequest, draft: Draft) -> dict[str, Any]:
+    """The mini program one used last in this corp: nobody types an appid twice."""
+    if draft.msgtype != MiniprogramNotice.msgtype:
+        return {}
+    rows = Message.objects.visible_to(request.user).filter(corp=draft.corp_id, msgtype=draft.msgtype)
+    last = rows.order_by("-pk").values_list("content", flat=True).first() or {}
+    return {draft.msgtype: {"appid": last.get(draft.msgtype, {}).get("appid", "")}}
+
+
+def companies(preview: Preview) -> dict[int, str]:
+    ids = [each.contact_id for each in preview.recipients[:SHOWN] if each.contact_id]
+    return dict(Contact.objects.filter(pk__in=ids).values_list("pk", "corp_name"))

@@ -1,0 +1,18 @@
+"""What lists of messages and deliveries can be asked for."""
+
+import django_filters
+
+from crm.api.filters import moment, whole, words
+from messaging.models import Delivery, Message
+
+
+class MessageFilters(django_filters.FilterSet):
+    corp = words("corp__corpid", about="corpid")
+    state = words("state", choices=Message.State.values)
+    msgtype = words("msgtype", choices=Message.Type.values)
+    created_after = moment("created_at", lookup_expr="gt")
+
+
+class DeliveryFilters(django_filters.FilterSet):
+    state = words("state", choices=Delivery.State.values)
+    contact = whole("contact_id", about="id of a contact")

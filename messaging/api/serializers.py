@@ -1,0 +1,209 @@
+"""Messages and deliveries as JSON (product.md 6), and the body that sends one."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from crm.api.serializers import Strict
+from crm.providers import content as contents
+from messaging.models import Delivery, Message
+from messaging.outbox import MAX_RECIPIENTS
+
+LARGEST_ID = 2**63 - 1
+TEXT = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["msgtype", "text"],
+    "properties": {
+        "msgtype": {"const": "text"},
+        "text": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["content"],
+            "properties": {"content": {"type": "string"}},
+        },
+    },
+}
+NOTICE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["msgtype", "miniprogram_notice"],
+    "properties": {
+        "msgtype": {"const": "miniprogram_notice"},
+        "miniprogram_notice": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["appid", "title"],
+            "properties": {
+                "appid": {"type": "string"},
+                "title": {"type": "string"},
+                "page": {"type": "string"},
+                "description": {"type": "string"},
+                "emphasis_first_item": {"type": "boolean"},
+                "content_item": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "properties": {"key": {"type": "string"}, "value": {"type": "string"}},
+                    },
+                },
+            },
+        },
+    },
+}
+
+
+@extend_schema_field({"oneOf": [TEXT, NOTICE]})
+class ContentField(serializers.Field[contents.Content, Any, Any, Any]):
+    """`{"msgtype": "text", "text": {"content": "…"}}`, or the notice of wecom.md 2.4."""
+
+    def to_internal_value(self, data: Any) -> contents.Content:
+        try:
+            return contents.parse(data)
+        except contents.ContentError as error:
+            raise serializers.ValidationError(_nested(error)) from None
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+def _nested(error: contents.ContentError) -> Any:
+    """The error where its pointer says, in the shape DRF flattens back into that pointer."""
+    found: Any = [serializers.ErrorDetail(error.detail, code=error.code)]
+    for step in reversed(error.pointer.split("/")[1:]):
+        found = {step: found}
+    return found
+
+
+class RecipientsSerializer(Strict):
+    """One of the two."""
+
+    contacts = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID),
+        required=False,
+        min_length=1,
+        max_length=MAX_RECIPIENTS,
+        help_text="ids of contacts/",
+    )
+    employees = serializers.ListField(
+        child=serializers.CharField(max_length=64),
+        required=False,
+        min_length=1,
+        max_length=MAX_RECIPIENTS,
+        help_text="userids",
+    )
+
+
+class DraftSerializer(Strict):
+    """The body of POST messages/ and of the preview."""
+
+    corp = serializers.CharField(max_length=64, help_text="corpid")
+    to = RecipientsSerializer()
+    content = ContentField()
+    not_before = serializers.DateTimeField(required=False, allow_null=True)
+    agent = serializers.CharField(
+        max_length=64, required=False, allow_null=True, help_text="agentid; else the one connected first"
+    )
+
+
+class MessageSerializer(serializers.ModelSerializer[Message]):
+    corp = serializers.CharField(source="corp.corpid", help_text="corpid")
+    content = serializers.SerializerMethodField(help_text="null for an auditor")
+    counts = serializers.SerializerMethodField(help_text="{state of delivery: number}")
+    created_by = serializers.SerializerMethodField(help_text="username")
+
+    class Meta:
+        model = Message
+        fields: tuple[str, ...] = (
+            "id",
+            "corp",
+            "to_kind",
+            "msgtype",
+            "content",
+            "state",
+            "counts",
+            "not_before",
+            "created_by",
+            "created_at",
+        )
+        read_only_fields = fields
+
+    @extend_schema_field({"oneOf": [TEXT, NOTICE, {"type": "null"}]})
+    def get_content(self, message: Message) -> dict[str, Any] | None:
+        return message.content if self.context["caller"].reads_free_text else None
+
+    def get_created_by(self, message: Message) -> str | None:
+        return message.created_by.get_username() if message.created_by else None
+
+    def get_counts(self, message: Message) -> dict[str, int]:
+        return dict(self.context["counts"].get(message.pk, {}))
+
+
+class CancelledSerializer(MessageSerializer):
+    cancelled = serializers.IntegerField(help_text="How many deliveries were taken back.")
+
+    class Meta(MessageSerializer.Meta):
+        fields = (*MessageSerializer.Meta.fields, "cancelled")
+        read_only_fields = fields
+
+
+class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+    contact = serializers.IntegerField(source="contact_id", allow_null=True, help_text="id of contacts/")
+    final = serializers.SerializerMethodField(help_text="Nothing more will be heard of it (contract C9).")
+
+    class Meta:
+        model = Delivery
+        fields = (
+            "id",
+            "to_kind",
+            "to",
+            "contact",
+            "sender",
+            "state",
+            "final",
+            "errcode",
+            "code",
+            "errmsg",
+            "warning",
+            "attempts",
+            "msgid",
+            "updated_at",
+        )
+        read_only_fields = fields
+
+    def get_final(self, delivery: Delivery) -> bool:
+        accepted = delivery.state == Delivery.State.ACCEPTED
+        return delivery.state in Delivery.FINAL or (accepted and delivery.is_last_word)
+
+
+class RecipientSerializer(serializers.Serializer[Any]):
+    to_kind = serializers.CharField()
+    to = serializers.CharField()
+    name = serializers.CharField()
+    contact = serializers.IntegerField(source="contact_id", allow_null=True)
+    sender = serializers.CharField(help_text="userid in whose name a mass send goes out; else empty")
+    sender_name = serializers.CharField()
+
+
+class ExclusionSerializer(serializers.Serializer[Any]):
+    pointer = serializers.CharField(help_text="Where in the body.")
+    to = serializers.CharField()
+    name = serializers.CharField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ContentProblemSerializer(serializers.Serializer[Any]):
+    pointer = serializers.CharField(help_text="Where in the body.")
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    warning = serializers.BooleanField(help_text="It can be sent all the same.")
+
+
+class PreviewSerializer(serializers.Serializer[Any]):
+    recipients = RecipientSerializer(many=True)
+    excluded = ExclusionSerializer(many=True)
+    problems = ContentProblemSerializer(many=True)
+    calls = serializers.IntegerField(help_text="Calls to the provider.")

@@ -1,0 +1,180 @@
+"""messages/: send, preview, follow what became of each recipient, take back."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.db.models import Count, QuerySet
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from contacts.access import get_visible
+from contacts.api.lookups import corp_named
+from crm.api.serializers import Strict
+from crm.api.views import Api, ListApi
+from messaging import outbox, wording
+from messaging.api import serializers
+from messaging.api.filters import DeliveryFilters, MessageFilters
+from messaging.models import Delivery, Message
+
+ID = OpenApiParameter("id", int, OpenApiParameter.PATH, description="id of the message")
+VIEW = ("messaging.view_message",)
+SEND = ("messaging.add_message",)
+
+
+class MessageApi(Api):
+    queryset = Message.objects.all()
+    serializer_class = serializers.MessageSerializer
+
+    def get_queryset(self) -> QuerySet[Message]:
+        return Message.objects.visible_to(self.request.user).select_related("corp", "created_by")
+
+    def show(self, rows: Sequence[Message]) -> list[dict[str, Any]]:
+        context = {**self.get_serializer_context(), "counts": _counts(rows)}
+        return list(serializers.MessageSerializer(rows, many=True, context=context).data)
+
+
+def _counts(messages: Sequence[Message]) -> dict[int, dict[str, int]]:
+    """{message id: {state: number of deliveries}}, in one query."""
+    rows = Delivery.objects.filter(message__in=[message.pk for message in messages]).order_by()
+    counts: dict[int, dict[str, int]] = {}
+    for message_id, state, number in rows.values_list("message_id", "state").annotate(n=Count("pk")):
+        counts.setdefault(message_id, {})[state] = number
+    return counts
+
+
+class Messages(MessageApi, ListApi):
+    """Messages, newest first."""
+
+    filterset_class = MessageFilters
+    required_scopes: ClassVar = {"GET": "messages:read", "POST": "messages:send"}
+    required_permissions: ClassVar = {"GET": VIEW, "POST": SEND}
+
+    @extend_schema(operation_id="messages_list", tags=["messages"])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(
+        operation_id="messages_create",
+        tags=["messages"],
+        request=serializers.DraftSerializer,
+        responses={202: serializers.MessageSerializer},
+        description="One content to many recipients: accepted for all of them or, with 400, for none.",
+    )
+    def post(self, request: Request) -> Response:
+        return self.once(self._send)
+
+    def _send(self) -> Response:
+        body = self.read(serializers.DraftSerializer)
+        caller = self.caller
+        made = outbox.compose(
+            user=caller.user,
+            actor=caller.actor,
+            corp=corp_named(caller.user, body["corp"]),
+            content=body["content"],
+            not_before=body.get("not_before"),
+            agent=body.get("agent"),
+            **body["to"],
+        )
+        row = Message.objects.select_related("corp", "created_by").get(pk=made.pk)
+        return Response(
+            self.show([row])[0], 202, headers={"Location": reverse("api:message", args=[made.pk])}
+        )
+
+
+class Preview(MessageApi):
+    """Who would get this message, who cannot and why, what is wrong with the content."""
+
+    idempotent = False
+    required_scopes: ClassVar = {"POST": "messages:send"}
+    required_permissions: ClassVar = {"POST": SEND}
+
+    @extend_schema(
+        operation_id="messages_preview",
+        tags=["messages"],
+        request=serializers.DraftSerializer,
+        responses={200: serializers.PreviewSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        body = self.read(serializers.DraftSerializer)
+        corp = corp_named(request.user, body["corp"])
+        found = outbox.preview(user=request.user, corp=corp, content=body["content"], **body["to"])
+        kind = "contacts" if "contacts" in body["to"] else "employees"
+        return Response(
+            {
+                "recipients": serializers.RecipientSerializer(found.recipients, many=True).data,
+                "excluded": [
+                    {
+                        "pointer": f"/to/{kind}/{each.position}",
+                        "to": each.to,
+                        "name": each.name,
+                        "code": each.code,
+                        "detail": each.detail,
+                    }
+                    for each in found.excluded
+                ],
+                "problems": [
+                    {
+                        "pointer": f"/content{each.pointer}",
+                        "code": each.code,
+                        "detail": wording.sentence(each),
+                        "warning": each.warning,
+                    }
+                    for each in found.problems
+                ],
+                "calls": found.calls,
+            }
+        )
+
+
+class OneMessage(MessageApi):
+    required_scopes: ClassVar = {"GET": "messages:read"}
+    required_permissions: ClassVar = {"GET": VIEW}
+
+    @extend_schema(operation_id="messages_retrieve", tags=["messages"])
+    def get(self, request: Request, pk: str) -> Response:
+        return self.answer_one(get_visible(request.user, self.get_queryset(), pk))
+
+
+class Cancel(MessageApi):
+    """Take back what is still queued."""
+
+    required_scopes: ClassVar = {"POST": "messages:send"}
+    required_permissions: ClassVar = {"POST": SEND}
+
+    @extend_schema(
+        operation_id="messages_cancel",
+        tags=["messages"],
+        request=None,
+        responses={200: serializers.CancelledSerializer},
+        description="409 `too_late` when nothing is queued any more.",
+    )
+    def post(self, request: Request, pk: str) -> Response:
+        message = get_visible(request.user, self.get_queryset(), pk)
+        return self.once(lambda: self._cancel(message))
+
+    def _cancel(self, message: Message) -> Response:
+        self.read(Strict)
+        number = outbox.cancel(message, user=self.caller.user, actor=self.caller.actor)
+        row = Message.objects.select_related("corp", "created_by").get(pk=message.pk)
+        return Response({**self.show([row])[0], "cancelled": number})
+
+
+class Deliveries(ListApi):
+    """Each recipient's copy of the message and what became of it, in the order they were asked for."""
+
+    queryset = Delivery.objects.all()
+    serializer_class = serializers.DeliverySerializer
+    filterset_class = DeliveryFilters
+    ordering = "pk"
+    required_scopes: ClassVar = {"GET": "messages:read"}
+    required_permissions: ClassVar = {"GET": ("messaging.view_delivery",)}
+
+    def get_queryset(self) -> QuerySet[Delivery]:
+        message = get_visible(self.request.user, Message.objects.all(), self.kwargs["pk"])
+        return Delivery.objects.filter(message=message)
+
+    @extend_schema(operation_id="messages_deliveries_list", tags=["messages"], parameters=[ID])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)

@@ -1,0 +1,119 @@
+"""Who may speak for which deliveries: a leased attempt, written before the POST and finished once."""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from messaging.models import Attempt, Delivery, Message
+from messaging.states import State, move
+
+log = logging.getLogger("renmai.delivery")
+
+
+@dataclass(slots=True)
+class Batch:
+    """Deliveries in `sending` that one attempt holds. `has_spoken`: from here on a byte may have left."""
+
+    attempt_id: int
+    lease_token: uuid.UUID
+    sender: str
+    deliveries: Sequence[Delivery]
+    has_spoken: bool = False
+
+    @property
+    def to(self) -> list[str]:
+        return [each.to for each in self.deliveries]
+
+
+class LeaseLost(Exception):
+    """The lease lapsed before a byte was sent, and the deliveries went back to the queue: stay silent."""
+
+
+def claim(message: Message, *, most: int) -> Batch | None:
+    """Take up to `most` due deliveries that can go out in one call; None when there are none.
+
+    The try is counted here, not with its result: a batch that kills its worker must not return forever.
+    """
+    with transaction.atomic():
+        due = message.deliveries.due().select_for_update(skip_locked=True, of=("self",))
+        rows = list(due.order_by("pk")[:most])
+        # Composed in the order of their senders, so that those of one call stand together.
+        rows = [row for row in rows if row.sender == rows[0].sender]
+        if not rows or _is_called_off(message, rows):
+            return None
+        attempt = Attempt.objects.create(
+            message=message,
+            sender=rows[0].sender,
+            to=[row.to for row in rows],
+            body=b"",
+            lease_token=uuid.uuid4(),
+            lease_until=_lease(),
+        )
+        Delivery.objects.filter(pk__in=[row.pk for row in rows], state=State.QUEUED).update(
+            state=State.SENDING,
+            attempt=attempt,
+            attempts=F("attempts") + 1,
+            next_attempt_at=None,
+            updated_at=timezone.now(),
+        )
+        return _batch(message, attempt)
+
+
+def _is_called_off(message: Message, rows: Sequence[Delivery]) -> bool:
+    """Cancel what came back to the queue after a person had cancelled the message (guarantees M8)."""
+    returned = any(row.attempts for row in rows)
+    if not returned or not message.deliveries.filter(state=State.CANCELLED).exists():
+        return False
+    move(rows, leaving=State.QUEUED, to=State.CANCELLED)
+    return True
+
+
+def _batch(message: Message, attempt: Attempt) -> Batch:
+    mine = message.deliveries.filter(attempt=attempt, state=State.SENDING).order_by("pk")
+    return Batch(attempt.pk, attempt.lease_token, attempt.sender, list(mine), attempt.spoke_at is not None)
+
+
+def _lease() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.CRM_SEND_LEASE_SECONDS)
+
+
+def speak(batch: Batch, body: bytes) -> None:
+    """Freeze `body` and note that it may leave; commits. Raises LeaseLost when the batch is not ours."""
+    mine = _unfinished(batch).filter(lease_until__gt=timezone.now())
+    if not mine.update(body=body, spoke_at=timezone.now(), lease_until=_lease()):
+        raise LeaseLost
+    batch.has_spoken = True
+
+
+def finish(batch: Batch, *, outcome: str, errcode: int | None, errmsg: str, msgid: str = "") -> bool:
+    """Write how the attempt ended. False when another ended it: then its deliveries are not ours to move."""
+    mine = _unfinished(batch).filter(spoke_at__isnull=not batch.has_spoken)
+    won = mine.update(
+        finished_at=timezone.now(), outcome=outcome, errcode=errcode, errmsg=errmsg, msgid=msgid
+    )
+    if not won:
+        log.warning(
+            "attempt %s was ended by another; its late result %s is not written", batch.attempt_id, outcome
+        )
+    return bool(won)
+
+
+def _unfinished(batch: Batch) -> QuerySet[Attempt]:
+    return Attempt.objects.filter(
+        pk=batch.attempt_id, lease_token=batch.lease_token, finished_at__isnull=True
+    )
+
+
+def lapsed(*, most: int) -> list[Batch]:
+    """Batches whose worker was lost: their lease is over and nobody wrote a result."""
+    rows = Attempt.objects.filter(finished_at__isnull=True, lease_until__lte=timezone.now())
+    return [
+        _batch(each.message, each) for each in rows.select_related("message").order_by("lease_until")[:most]
+    ]

@@ -1,0 +1,125 @@
+"""Sends what is due, in batches, and writes what came of it; finds what a lost worker left behind."""
+
+import logging
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from crm.connections import open_provider
+from crm.logs import redact
+from crm.providers import DIALECTS
+from crm.providers.answers import scrub
+from crm.providers.base import Provider
+from crm.providers.content import Content, parse
+from crm.providers.errors import BadCredential, ProviderError, RateLimited, Unavailable
+from crm.providers.records import SendReceipt
+from crm.queue import ring
+from messaging.claims import Batch, LeaseLost, claim, lapsed, speak
+from messaging.models import Attempt, Delivery, Message
+from messaging.outcomes import as_fields, lost, record_error, record_receipt
+from messaging.states import close_ended
+from messaging.verdicts import verdict
+
+log = logging.getLogger("renmai.delivery")
+
+TURN_S: Final = 45.0  # then other messages have their turn
+# A longer wait for the pace goes back to the queue instead of using up the lease.
+PACE_PATIENCE_S: Final = 5.0
+LAPSED_PER_SWEEP: Final = 100
+BELLS_PER_SWEEP: Final = 20
+LINE_DOWN: Final = (Unavailable, RateLimited, BadCredential)
+
+
+@dataclass
+class _Line:
+    """The line to a message's provider. The first batch opens it: a failure to open is that batch's."""
+
+    message: Message
+    trouble: ProviderError | None = None
+
+    @cached_property
+    def provider(self) -> Provider:
+        return open_provider(self.message.agent, patience_s=PACE_PATIENCE_S)
+
+    @cached_property
+    def content(self) -> Content:
+        return parse(self.message.content)
+
+    @property
+    def most(self) -> int:
+        client = DIALECTS.get(self.message.agent.corp.dialect)
+        return client.recipients_per_send[self.message.to_kind] if client else 1000
+
+
+def deliver(message_id: int, *, turn_s: float = TURN_S) -> None:
+    """Send what is due of a message, for about `turn_s` seconds. Two at the same time do no harm."""
+    message = Message.objects.select_related("agent__corp").get(pk=message_id)
+    line, began = _Line(message), time.monotonic()
+    while batch := claim(message, most=line.most):
+        _send(batch, line)
+        if line.trouble is not None:
+            _postpone(message, line.trouble)
+            break
+        if time.monotonic() - began > turn_s:
+            ring("messaging.tasks.deliver", message_id)
+            break
+    close_ended(Message.objects.filter(pk=message_id))
+
+
+def _postpone(message: Message, error: ProviderError) -> None:
+    """The line is down, not a recipient wrong: the others wait as long, without a try of their own."""
+    found = verdict(error, attempts=1, now=timezone.now())
+    message.deliveries.due().update(next_attempt_at=found.next_attempt_at, **as_fields(error))
+
+
+def _send(batch: Batch, line: _Line) -> None:
+    """One batch, whatever happens: the worker's edge."""
+    try:
+        record_receipt(batch, _post(batch, line))
+    except LeaseLost:
+        log.warning("attempt %s lost its lease before it spoke", batch.attempt_id)
+    except ProviderError as error:
+        record_error(batch, error)
+        if error.outcome == "not_done" and isinstance(error, LINE_DOWN):
+            line.trouble = error
+    except Exception as error:
+        log.exception("attempt %s broke", batch.attempt_id)
+        words = scrub(redact(f"{type(error).__name__}: {error}"))
+        record_error(batch, lost(words, code="crashed", batch=batch))
+
+
+def _post(batch: Batch, line: _Line) -> SendReceipt:
+    body = _body(batch, line)
+    speak(batch, body)
+    return line.provider.send(body, to_kind=line.message.to_kind, to=batch.to)
+
+
+def _body(batch: Batch, line: _Line) -> bytes:
+    to_kind = line.message.to_kind
+    try:
+        content = line.provider.prepare(line.content, to_kind=to_kind)
+        return line.provider.body(content, to_kind=to_kind, to=batch.to, sender=batch.sender)
+    except ProviderError as error:
+        error.outcome = "not_done"  # whatever became of an upload, the send behind it was not made
+        raise
+
+
+def recover() -> None:
+    """What a lost worker or a lost bell left behind; rows only, no network. Called every few seconds."""
+    for batch in lapsed(most=LAPSED_PER_SWEEP):
+        record_error(batch, lost("The worker was lost.", code="worker_lost", batch=batch))
+    close_ended(Message.objects.all())
+    for message_id in _unattended():
+        ring("messaging.tasks.deliver", message_id)
+
+
+def _unattended() -> list[int]:
+    """Messages, oldest first, with due deliveries on which nobody works now."""
+    due = Delivery.objects.due().filter(message=OuterRef("pk"))
+    worked_on = Attempt.objects.filter(message=OuterRef("pk"), finished_at__isnull=True)
+    waiting = Message.objects.filter(Exists(due), ~Exists(worked_on), state=Message.State.OPEN)
+    return list(waiting.order_by("pk").values_list("pk", flat=True)[:BELLS_PER_SWEEP])

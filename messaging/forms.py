@@ -1,0 +1,159 @@
+"""The forms of what can be sent: a text, a mini-program notice. Counted live; the provider's rules decide."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.http import QueryDict
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from crm.admin_forms import StyledForm
+from crm.providers.content import Content, MiniprogramNotice, Text
+from crm.providers.records import Problem
+from crm.providers.wecom import messages as limits
+from messaging import wording
+
+FIRST_ROWS = 3
+UNIT_NAMES = {"bytes": _("bytes"), "characters": _("characters")}
+
+
+def limited(limit: int, unit: str) -> dict[str, Any]:
+    """Attributes that make admin.js count a field against its limit."""
+    return {"data-limit": limit, "data-unit": unit, "data-unit-name": UNIT_NAMES[unit]}
+
+
+class ContentForm(StyledForm):
+    """Makes one kind of content. `mass`: to contacts by add_msg_template, where other limits hold.
+
+    `stored` is the JSON form of a content made before, to go on with.
+    """
+
+    heading: ClassVar[Promise]
+    msgtype: ClassVar[str]
+
+    def __init__(
+        self, data: QueryDict | None = None, *, mass: bool, stored: dict[str, Any], **kwargs: Any
+    ) -> None:
+        super().__init__(data, initial=dict(stored.get(self.msgtype, {})), **kwargs)
+        self.mass = mass
+        for name, attrs in self.attributes().items():
+            self.fields[name].widget.attrs.update(attrs)
+
+    def attributes(self) -> dict[str, dict[str, Any]]:
+        raise NotImplementedError
+
+    def made(self) -> Content:
+        raise NotImplementedError
+
+    def complain(self, problems: list[Problem]) -> None:
+        """Put what blocks beside its field; warnings wait for the confirmation page."""
+        for problem in problems:
+            if not problem.warning:
+                name = problem.pointer.removeprefix(f"/{self.msgtype}/").split("/")[0]
+                self.add_error(name if name in self.fields else None, wording.sentence(problem))
+
+
+class TextForm(ContentForm):
+    heading = _("Send text")
+    msgtype = "text"
+
+    content = forms.CharField(label=_("Text"), widget=forms.Textarea, strip=False)
+
+    def attributes(self) -> dict[str, dict[str, Any]]:
+        limit = limits.MASS_TEXT_BYTES if self.mass else limits.TEXT_BYTES
+        return {"content": {**limited(limit, "bytes"), "rows": 8, "autofocus": True, "data-shows": "content"}}
+
+    def made(self) -> Content:
+        return Text(content=self.cleaned_data["content"].replace("\r\n", "\n").replace("\r", "\n"))
+
+
+class NoticeForm(ContentForm):
+    """Items are pairs of inputs `key_0`, `value_0` …: three to begin with, up to ten."""
+
+    heading = _("Send mini-program notice")
+    msgtype = "miniprogram_notice"
+
+    appid = forms.CharField(
+        label=_("Mini program"),
+        max_length=64,
+        help_text=_("Its appid: wx and 16 characters. It must be linked to the app."),
+    )
+    title = forms.CharField(label=_("Title"), help_text=_("4 to 12 characters."))
+    page = forms.CharField(
+        label=_("Page"),
+        required=False,
+        help_text=_("Where a tap leads, with parameters. Empty: the card cannot be tapped."),
+    )
+    description = forms.CharField(label=_("Description"), required=False, help_text=_("4 to 12 characters."))
+    emphasis_first_item = forms.BooleanField(label=_("Show the first line large"), required=False)
+
+    def __init__(self, data: QueryDict | None = None, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
+        self.item_errors: dict[int, str] = {}
+        self.rows = self._rows_of(data) if data is not None else self._stored_rows()
+
+    def attributes(self) -> dict[str, dict[str, Any]]:
+        title = (
+            limited(limits.MASS_TITLE_BYTES, "bytes")
+            if self.mass
+            else limited(limits.TITLE_LENGTH[1], "characters")
+        )
+        return {
+            "appid": {"placeholder": "wx", "spellcheck": "false", "autocomplete": "off"},
+            "title": {**title, "data-shows": "title"},
+            "page": {
+                **limited(limits.PAGE_BYTES, "bytes"),
+                "placeholder": "pages/order/view?id=7",
+                "spellcheck": "false",
+            },
+            "description": {**limited(limits.TITLE_LENGTH[1], "characters"), "data-shows": "description"},
+        }
+
+    def _stored_rows(self) -> list[tuple[str, str]]:
+        items = self.initial.get("content_item", [])
+        rows = [(item["key"], item["value"]) for item in items]
+        return rows + [("", "")] * (FIRST_ROWS - len(rows))
+
+    def _rows_of(self, data: QueryDict) -> list[tuple[str, str]]:
+        rows = [
+            (data.get(f"key_{n}", "").strip(), data.get(f"value_{n}", "").strip())
+            for n in range(limits.ITEMS)
+        ]
+        while len(rows) > FIRST_ROWS and not any(rows[-1]):
+            rows.pop()
+        return rows
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """What the template draws: each row with its number and what is wrong with it."""
+        return [
+            {"n": n, "key": key, "value": value, "error": self.item_errors.get(n, "")}
+            for n, (key, value) in enumerate(self.rows)
+        ]
+
+    def made(self) -> Content:
+        values = self.cleaned_data
+        return MiniprogramNotice(
+            appid=values["appid"],
+            title=values["title"],
+            page=values["page"],
+            description=values["description"],
+            emphasis_first_item=values["emphasis_first_item"],
+            content_item=tuple(pair for pair in self.rows if any(pair)),
+        )
+
+    def complain(self, problems: list[Problem]) -> None:
+        filled = [n for n, pair in enumerate(self.rows) if any(pair)]
+        own = []
+        for problem in problems:
+            at, _slash, number = problem.pointer.removeprefix(f"/{self.msgtype}/").partition("/")
+            if at == "content_item" and number and not problem.warning:
+                sentence = wording.sentence(problem)
+                self.item_errors[filled[int(number.split("/")[0])]] = sentence
+                self.add_error(None, sentence)
+            else:
+                own.append(problem)
+        super().complain(own)
+
+
+FORMS: dict[str, type[ContentForm]] = {form.msgtype: form for form in (TextForm, NoticeForm)}

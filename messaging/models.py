@@ -1,0 +1,177 @@
+"""The traffic's tables: what was asked to be sent, one copy per recipient, and each POST that was made."""
+
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from contacts.models import Contact, Employee
+from crm.models import Agent, Corp
+from messaging.querysets import DeliveryQuerySet, MessageQuerySet
+
+
+class Message(models.Model):
+    """One content for one or many recipients. Its content never changes after acceptance."""
+
+    class ToKind(models.TextChoices):
+        CONTACT = "contact", _("contact")
+        EMPLOYEE = "employee", _("employee")
+
+    class Type(models.TextChoices):
+        TEXT = "text", _("text")
+        MINIPROGRAM_NOTICE = "miniprogram_notice", _("mini-program notice")
+
+    class State(models.TextChoices):
+        OPEN = "open", _("open")
+        DONE = "done", _("done")
+        CANCELLED = "cancelled", _("cancelled")
+
+    corp = models.ForeignKey(Corp, on_delete=models.PROTECT, related_name="messages", verbose_name=_("corp"))
+    agent = models.ForeignKey(
+        Agent, on_delete=models.PROTECT, related_name="messages", verbose_name=_("agent")
+    )
+    to_kind = models.CharField(_("to"), max_length=16, choices=ToKind)
+    msgtype = models.CharField(_("type"), max_length=32, choices=Type)
+    content = models.JSONField(_("content"))
+    state = models.CharField(_("state"), max_length=16, choices=State, default=State.OPEN)
+    not_before = models.DateTimeField(_("not before"), null=True, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="messages",
+        verbose_name=_("sent by"),
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        ordering = ("-id",)
+        # What the sweep looks for every few seconds, however many messages have ended.
+        indexes = (models.Index(fields=("id",), name="message_open", condition=Q(state="open")),)
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.get_msgtype_display()}"
+
+    @property
+    def summary(self) -> str:
+        """The words a person recognises the message by."""
+        body = self.content.get(self.msgtype, {})
+        return str(body.get("content") or body.get("title") or "")
+
+
+class Attempt(models.Model):
+    """One POST to the provider, with the exact bytes, written before it is made.
+
+    `spoke_at` is set just before the first byte may leave: a lapsed lease without it is certain not to have
+    happened, with it the outcome is `uncertain`.
+    """
+
+    message = models.ForeignKey(
+        Message, on_delete=models.CASCADE, related_name="tries", verbose_name=_("message")
+    )
+    sender = models.CharField(_("sender"), max_length=64, blank=True)
+    to = models.JSONField(_("to"))
+    body = models.BinaryField(_("body"))
+    lease_token = models.UUIDField(editable=False)
+    lease_until = models.DateTimeField(editable=False)
+    started_at = models.DateTimeField(_("started at"), default=timezone.now)
+    spoke_at = models.DateTimeField(_("spoke at"), null=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+    outcome = models.CharField(_("outcome"), max_length=16, blank=True)
+    errcode = models.IntegerField(_("errcode"), null=True)
+    errmsg = models.CharField(_("errmsg"), max_length=500, blank=True)
+    msgid = models.CharField(_("msgid"), max_length=255, blank=True)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        ordering = ("id",)
+        indexes = (
+            models.Index(fields=("lease_until",), name="attempt_open", condition=Q(finished_at__isnull=True)),
+        )
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.message}"
+
+
+class Delivery(models.Model):
+    """One recipient's copy of a message. `to` is an external_userid or a userid."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("queued")
+        SENDING = "sending", _("sending")
+        ACCEPTED = "accepted", _("accepted")
+        DELIVERED = "delivered", _("delivered")
+        REFUSED = "refused", _("refused")
+        FAILED = "failed", _("failed")
+        UNCERTAIN = "uncertain", _("uncertain")
+        CANCELLED = "cancelled", _("cancelled")
+        EXPIRED = "expired", _("expired")
+
+    FINAL: Iterable[str] = (
+        State.DELIVERED,
+        State.REFUSED,
+        State.FAILED,
+        State.UNCERTAIN,
+        State.CANCELLED,
+        State.EXPIRED,
+    )
+
+    message = models.ForeignKey(
+        Message, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("message")
+    )
+    to_kind = models.CharField(_("kind"), max_length=16, choices=Message.ToKind)
+    to = models.CharField(_("to"), max_length=64)
+    contact = models.ForeignKey(
+        Contact, on_delete=models.SET_NULL, null=True, related_name="deliveries", verbose_name=_("contact")
+    )
+    employee = models.ForeignKey(
+        Employee, on_delete=models.SET_NULL, null=True, related_name="deliveries", verbose_name=_("employee")
+    )
+    # The employee in whose name a mass send goes out (dialect official); "" elsewhere.
+    sender = models.CharField(_("sender"), max_length=64, blank=True)
+    state = models.CharField(_("state"), max_length=16, choices=State, default=State.QUEUED)
+    # True where the provider tells nothing after `accepted` (contract C9).
+    is_last_word = models.BooleanField(_("last word"), default=False)
+    errcode = models.IntegerField(_("errcode"), null=True, blank=True)
+    code = models.CharField(_("code"), max_length=32, blank=True)
+    errmsg = models.CharField(_("errmsg"), max_length=500, blank=True)
+    warning = models.BooleanField(_("warning"), default=False)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    attempt = models.ForeignKey(
+        Attempt,
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="deliveries",
+        verbose_name=_("last attempt"),
+    )
+    next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
+    msgid = models.CharField(_("msgid"), max_length=255, blank=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(fields=("message", "to", "sender"), name="delivery_once_per_recipient"),
+        )
+        indexes = (
+            models.Index(fields=("message", "id"), name="delivery_queued", condition=Q(state="queued")),
+            models.Index(
+                fields=("msgid",), name="delivery_polled", condition=Q(state="accepted", is_last_word=False)
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.to}"

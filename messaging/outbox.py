@@ -1,0 +1,214 @@
+"""What people ask to be sent: preview, compose, cancel. Rows only: a click works during an outage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from contacts.access import get_visible, require
+from contacts.querysets import User
+from crm.connections import first_agent, open_provider
+from crm.errors import Conflict, FieldError, Invalid
+from crm.events import event, record
+from crm.models import Agent, Corp, Event
+from crm.providers import DIALECTS
+from crm.providers.base import Capability, Provider
+from crm.providers.content import Content
+from crm.providers.errors import BadCredential
+from crm.providers.records import Problem
+from crm.queue import ring
+from messaging import recipients, wording
+from messaging.models import Delivery, Message
+from messaging.recipients import Exclusion, Recipient, Resolved
+from messaging.states import State, close_ended, move
+
+MAX_RECIPIENTS: Final = 10_000
+KEPT: Final = 5000  # rows per INSERT
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a send would do: who gets it, who cannot and why, what the content lacks, how many calls."""
+
+    recipients: list[Recipient]
+    excluded: list[Exclusion]
+    problems: list[Problem]
+    calls: int
+
+
+def preview(
+    *,
+    user: User,
+    corp: Corp,
+    contacts: Sequence[int] = (),
+    employees: Sequence[str] = (),
+    content: Content,
+) -> Preview:
+    """What `compose` would do, without doing it. `wording.sentence` puts a problem in words.
+
+    Raises NotAllowed, and Invalid where no recipient of this kind can be written to at all.
+    """
+    require(user, "messaging.add_message")
+    draft = _draft(user, corp, contacts, employees, agent=None)
+    problems = draft.provider.check(content, to_kind=draft.to_kind)
+    calls = draft.to.calls(draft.provider.recipients_per_send[draft.to_kind])
+    return Preview(draft.to.recipients, draft.to.excluded, problems, calls)
+
+
+def compose(
+    *,
+    user: User,
+    actor: str,
+    corp: Corp,
+    contacts: Sequence[int] = (),
+    employees: Sequence[str] = (),
+    content: Content,
+    not_before: datetime | None = None,
+    agent: str | None = None,
+) -> Message:
+    """Accept a message to contacts (by id) or to employees (by userid), all of them or none.
+
+    Raises NotAllowed, or Invalid whose errors point into the request: `/to/contacts/0`, `/content/text/…`.
+    """
+    require(user, "messaging.add_message")
+    draft = _draft(user, corp, contacts, employees, agent=agent)
+    problems = draft.provider.check(content, to_kind=draft.to_kind)
+    errors = [wording.field_error(each) for each in problems if not each.warning]
+    errors += [
+        FieldError(f"/to/{draft.to_kind}s/{each.position}", each.code, each.detail)
+        for each in draft.to.excluded
+    ]
+    if errors:
+        raise Invalid(_("The message cannot be sent as it is."), errors=errors)
+    return _write(draft, user=user, actor=actor, content=content, not_before=not_before)
+
+
+def cancel(message: Message, *, user: User, actor: str) -> int:
+    """Take back what is still queued; returns how many deliveries. Conflict `too_late` when none is."""
+    require(user, "messaging.add_message")
+    message = get_visible(user, Message.objects.all(), message.pk)
+    with transaction.atomic():
+        rows = list(message.deliveries.filter(state=State.QUEUED).select_for_update())
+        if not rows:
+            raise Conflict(_("It is too late: nothing is waiting to be sent."), code="too_late")
+        move(rows, leaving=State.QUEUED, to=State.CANCELLED, actor=actor, next_attempt_at=None)
+        changes = {"deliveries": [None, len(rows)]}
+        record([_event("message.cancelled", message, actor=actor, changes=changes)])
+    close_ended(Message.objects.filter(pk=message.pk))
+    return len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    agent: Agent
+    provider: Provider
+    to_kind: str
+    to: Resolved
+
+
+def _draft(
+    user: User, corp: Corp, contacts: Sequence[int], employees: Sequence[str], *, agent: str | None
+) -> _Draft:
+    to_kind = _one_kind(contacts, employees)
+    chosen = _agent(corp, agent)
+    provider = _provider(chosen, to_kind)
+    if to_kind == Message.ToKind.EMPLOYEE:
+        to = recipients.of_employees(user, corp, employees)
+    else:
+        by_sender = Capability.MESSAGE_CONTACT not in provider.capabilities
+        to = recipients.of_contacts(user, corp, contacts, by_sender=by_sender)
+    return _Draft(chosen, provider, to_kind, to)
+
+
+def _one_kind(contacts: Sequence[int], employees: Sequence[str]) -> str:
+    if bool(contacts) == bool(employees):
+        code = "invalid" if contacts else "required"
+        raise _invalid("/to", code, _("Choose contacts or employees, one of the two."))
+    if max(len(contacts), len(employees)) > MAX_RECIPIENTS:
+        pointer = "/to/contacts" if contacts else "/to/employees"
+        raise _invalid(pointer, "too_many", wording.too_many_recipients(MAX_RECIPIENTS))
+    return Message.ToKind.CONTACT if contacts else Message.ToKind.EMPLOYEE
+
+
+def _agent(corp: Corp, agentid: str | None) -> Agent:
+    if not corp.is_active:
+        raise _invalid("/corp", "inactive", _("This corp is switched off."))
+    if agentid is not None:
+        found = corp.agents.filter(agentid=agentid).select_related("corp").first()
+        if found is None:
+            raise _invalid("/agent", "not_found", _("This corp has no such agent."))
+        return found
+    try:
+        return first_agent(corp)
+    except BadCredential as error:
+        raise _invalid("/corp", error.code, _("This corp has no agent: connect one first.")) from None
+
+
+_ABLE = {
+    Message.ToKind.CONTACT: {Capability.MESSAGE_CONTACT, Capability.MASS_MESSAGE_CONTACT},
+    Message.ToKind.EMPLOYEE: {Capability.MESSAGE_EMPLOYEE},
+}
+
+
+def _provider(agent: Agent, to_kind: str) -> Provider:
+    dialect = DIALECTS.get(agent.corp.dialect)
+    if dialect is None or not dialect.capabilities & _ABLE[Message.ToKind(to_kind)]:
+        words = {
+            Message.ToKind.CONTACT: _("This provider cannot write to contacts."),
+            Message.ToKind.EMPLOYEE: _("This provider cannot write to employees."),
+        }
+        raise Invalid(words[Message.ToKind(to_kind)], code="unsupported")
+    return open_provider(agent)
+
+
+def _write(
+    draft: _Draft, *, user: User, actor: str, content: Content, not_before: datetime | None
+) -> Message:
+    with transaction.atomic():
+        message = Message.objects.create(
+            corp=draft.agent.corp,
+            agent=draft.agent,
+            to_kind=draft.to_kind,
+            msgtype=content.msgtype,
+            content=content.as_json(),
+            not_before=not_before,
+            created_by_id=user.pk,
+        )
+        _write_deliveries(message, draft.to.recipients)
+        changes = {"msgtype": [None, content.msgtype], "deliveries": [None, len(draft.to.recipients)]}
+        record([_event("message.created", message, actor=actor, changes=changes)])
+        ring("messaging.tasks.deliver", message.pk)
+    return message
+
+
+def _write_deliveries(message: Message, to: Sequence[Recipient]) -> None:
+    now = timezone.now()
+    # In the order of their senders: `claim` takes neighbours, and one call has one sender.
+    Delivery.objects.bulk_create(
+        (
+            Delivery(
+                message=message,
+                to_kind=each.to_kind,
+                to=each.to,
+                contact_id=each.contact_id,
+                employee_id=each.employee_id,
+                sender=each.sender,
+                created_at=now,
+                updated_at=now,
+            )
+            for each in sorted(to, key=lambda each: each.sender)
+        ),
+        batch_size=KEPT,
+    )
+
+
+def _event(verb: str, message: Message, *, actor: str, changes: dict[str, Any]) -> Event:
+    return event(verb, "message", message.pk, actor=actor, corp_id=message.corp_id, changes=changes)
+
+
+def _invalid(pointer: str, code: str, detail: str) -> Invalid:
+    return Invalid(detail, errors=[FieldError(pointer, code, detail)])

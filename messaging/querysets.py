@@ -1,0 +1,55 @@
+"""The reading vocabulary of the traffic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from django.apps import apps
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db import models
+from django.db.models import Count, Exists, OuterRef, Q, Subquery
+from django.utils import timezone
+
+from contacts.querysets import sees_everything
+from crm import roles
+
+if TYPE_CHECKING:
+    from messaging.models import Delivery, Message  # noqa: F401  (in string annotations)
+
+User = AbstractBaseUser | AnonymousUser
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    def visible_to(self, user: User) -> Self:
+        """One's own messages; a manager also sees those of people in the led teams; administrators all."""
+        if sees_everything(user):
+            return self
+        if roles.role_of(user) == roles.MANAGER:
+            return self.filter(Q(created_by=user.pk) | Q(created_by__employee__in=_reach(user)))
+        return self.filter(created_by=user.pk)
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def visible_to(self, user: User) -> Self:
+        """The deliveries of the messages that `user` may see."""
+        if sees_everything(user):
+            return self
+        messages = apps.get_model("messaging", "Message").objects.visible_to(user)
+        return self.filter(Exists(messages.filter(pk=OuterRef("message"))))
+
+    def due(self) -> Self:
+        now = timezone.now()
+        return self.filter(
+            Q(message__not_before__isnull=True) | Q(message__not_before__lte=now),
+            Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now),
+            state=self.model.State.QUEUED,
+            message__corp__is_active=True,
+        )
+
+    def counts(self) -> dict[str, int]:
+        """{state: number}, states without deliveries left out."""
+        return dict(self.order_by().values_list("state").annotate(n=Count("pk")))
+
+
+def _reach(user: User) -> Subquery:
+    return Subquery(apps.get_model("contacts", "Employee").objects.reached_by(user).values("pk"))

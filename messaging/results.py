@@ -1,0 +1,112 @@
+"""The later word on mass sends: an employee confirmed one, and the provider says whom it reached."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import transaction
+from django.db.models import Min, QuerySet
+from django.utils import timezone
+
+from crm.connections import open_provider
+from crm.models import Agent
+from crm.providers.base import Provider
+from crm.providers.errors import ProviderError
+from crm.providers.records import SendResult
+from messaging.models import Delivery, Message
+from messaging.states import State, close_ended, move
+
+log = logging.getLogger("renmai.delivery")
+
+TASKS_PER_CALL: Final = 100
+PACE_PATIENCE_S: Final = 5.0
+# How long to leave a task alone, by its age: most are confirmed soon or late.
+PAUSES: Final = (
+    (timedelta(hours=1), timedelta(0)),
+    (timedelta(days=1), timedelta(minutes=10)),
+    (timedelta.max, timedelta(hours=1)),
+)
+REASONS: Final = {
+    "not_friend": "The contact has removed this employee.",
+    "over_cap": "The contact has already got as many mass messages as the provider allows.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A mass send that waits for its employee, with those of its recipients that we wait for."""
+
+    agent_id: int
+    msgid: str
+    sender: str
+    accepted_at: datetime
+
+    def waiting(self) -> QuerySet[Delivery]:
+        return _waiting().filter(message__agent=self.agent_id, msgid=self.msgid, sender=self.sender)
+
+
+def poll_results() -> int:
+    """Ask for the results that are due, longest unasked first; returns how many got their last word."""
+    tasks = _due_tasks()
+    agents = Agent.objects.select_related("corp").in_bulk({task.agent_id for task in tasks})
+    lines: dict[int, Provider] = {}
+    found = 0
+    for task in tasks:
+        task.waiting().update(next_attempt_at=_next_poll(task))
+        try:
+            if task.agent_id not in lines:
+                lines[task.agent_id] = open_provider(agents[task.agent_id], patience_s=PACE_PATIENCE_S)
+            found += _record(task, list(lines[task.agent_id].result(task.msgid, sender=task.sender)))
+        except ProviderError as error:
+            log.info("no result of %s yet: %s", task.msgid, error)
+        except Exception:
+            log.exception("the result of %s could not be read", task.msgid)
+    return found
+
+
+def _waiting() -> QuerySet[Delivery]:
+    return Delivery.objects.filter(state=State.ACCEPTED, is_last_word=False, message__corp__is_active=True)
+
+
+def _due_tasks() -> list[Task]:
+    groups = (
+        _waiting()
+        .exclude(msgid="")
+        .filter(next_attempt_at__lte=timezone.now())
+        .order_by()
+        .values("message__agent_id", "msgid", "sender")
+        .annotate(asked_at=Min("next_attempt_at"), accepted_at=Min("attempt__finished_at"))
+        .order_by("asked_at")[:TASKS_PER_CALL]
+    )
+    now = timezone.now()
+    return [
+        Task(each["message__agent_id"], each["msgid"], each["sender"], each["accepted_at"] or now)
+        for each in groups
+    ]
+
+
+def _next_poll(task: Task) -> datetime:
+    now = timezone.now()
+    return now + next(pause for age, pause in PAUSES if now - task.accepted_at < age)
+
+
+def _record(task: Task, results: Iterable[SendResult]) -> int:
+    told = {each.to: each for each in results if each.state != "waiting"}
+    if not told:
+        return 0
+    with transaction.atomic():
+        rows = list(task.waiting().select_related("message").select_for_update(of=("self",)))
+        known = [row for row in rows if row.to in told]
+        _move([row for row in known if told[row.to].state == "delivered"], State.DELIVERED)
+        refused = [row for row in known if told[row.to].state == "refused"]
+        for reason in dict.fromkeys(told[row.to].reason for row in refused):
+            _move([row for row in refused if told[row.to].reason == reason], State.REFUSED, reason)
+    close_ended(Message.objects.filter(pk__in={row.message_id for row in known}))
+    return len(known)
+
+
+def _move(rows: list[Delivery], to: State, reason: str = "") -> None:
+    fields = {"code": reason, "errmsg": REASONS.get(reason, reason)} if reason else {}
+    move(rows, leaving=State.ACCEPTED, to=to, next_attempt_at=None, **fields)

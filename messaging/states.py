@@ -1,0 +1,77 @@
+"""The one place where a delivery changes state and a message ends."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
+from django.utils import timezone
+
+from crm.events import event, record
+from crm.models import Event
+from messaging.models import Delivery, Message
+
+State = Delivery.State
+
+# product.md 9; nothing else may happen to a delivery.
+EDGES: Final[dict[State, frozenset[State]]] = {
+    State.QUEUED: frozenset({State.SENDING, State.CANCELLED, State.EXPIRED}),
+    State.SENDING: frozenset({State.ACCEPTED, State.QUEUED, State.FAILED, State.UNCERTAIN}),
+    State.ACCEPTED: frozenset({State.DELIVERED, State.REFUSED}),
+}
+
+# A delivery of which something is still to be heard (contract C9).
+OPEN: Final = Q(state__in=(State.QUEUED, State.SENDING)) | Q(state=State.ACCEPTED, is_last_word=False)
+
+
+def move(
+    rows: Sequence[Delivery], *, leaving: State, to: State, actor: str = "worker", **fields: Any
+) -> None:
+    """Move `rows` in one UPDATE that names the state they leave, setting `fields`; a final state is an event.
+
+    The caller holds the rows: it locked them or won their attempt in the current transaction. Their `message`
+    must be loaded.
+    """
+    if to not in EDGES.get(leaving, frozenset()):
+        raise ValueError(f"a delivery cannot go from {leaving} to {to}")
+    if not rows:
+        return
+    mine = Delivery.objects.filter(pk__in=[row.pk for row in rows], state=leaving)
+    mine.update(state=to, updated_at=timezone.now(), **fields)
+    if to in Delivery.FINAL or fields.get("is_last_word"):
+        record(_lines(rows, leaving, to, actor, fields))
+
+
+def _lines(
+    rows: Iterable[Delivery], leaving: State, to: State, actor: str, fields: dict[str, Any]
+) -> list[Event]:
+    reasons = {name: [None, fields[name]] for name in ("code", "errcode", "errmsg") if fields.get(name)}
+    changes = {"state": [str(leaving), str(to)], **reasons}
+    return [
+        event(
+            f"delivery.{to}",
+            "delivery",
+            row.pk,
+            actor=actor,
+            corp_id=row.message.corp_id,
+            contact_id=row.contact_id,
+            changes=changes,
+        )
+        for row in rows
+    ]
+
+
+def close_ended(messages: QuerySet[Message]) -> int:
+    """End those of `messages` that wait for nothing more: `cancelled` if all deliveries are, else `done`.
+
+    Call it after the transaction that moved a delivery: of two that move the last two at once, neither would
+    see the other's.
+    """
+    copies = Delivery.objects.filter(message=OuterRef("pk"))
+    ended = messages.filter(~Exists(copies.filter(OPEN)), state=Message.State.OPEN)
+    ids = list(ended.values_list("pk", flat=True))
+    if not ids:
+        return 0
+    sent = Exists(copies.exclude(state=State.CANCELLED))
+    done, cancelled = Value(Message.State.DONE), Value(Message.State.CANCELLED)
+    state = Case(When(sent, then=done), default=cancelled)
+    return Message.objects.filter(pk__in=ids, state=Message.State.OPEN).update(state=state)

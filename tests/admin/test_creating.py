@@ -1,0 +1,70 @@
+"""Creating a contact at the browser, and what its page says while the provider has not answered."""
+
+from contacts.models import Contact
+from crm.models import Corp
+from tests.admin.conftest import Browser, Cast
+
+
+def form(cast: Cast, *names: str, **fields: str) -> dict[str, object]:
+    followers = [str(cast.employees[name].pk) for name in names]
+    return {
+        "corp": str(cast.corp.pk),
+        "name": "Chen Wei",
+        "follow_users": followers,
+        "gender": "2",
+        "type": "1",
+        **fields,
+    }
+
+
+def test_contact_is_written_as_being_created_and_its_page_says_so(cast: Cast, lin: Browser) -> None:
+    answer = lin.post("contacts/contact/add/", form(cast, "lin", corp_name="North Mill"))
+    contact = Contact.objects.get(name="Chen Wei")
+    assert contact.state == "pending"
+    assert contact.created_by == cast.users["lin"]
+    page = lin.text(answer["Location"])
+    assert "being created" in page
+    assert "Send text" not in page
+
+
+def test_form_begins_with_ones_own_employee(cast: Cast, lin: Browser) -> None:
+    page = lin.get("contacts/contact/add/").content.decode()
+    assert f'<option value="{cast.employees["lin"].pk}" selected>' in page
+
+
+def test_follower_out_of_reach_is_refused_beside_the_field(cast: Cast, lin: Browser) -> None:
+    answer = lin.post("contacts/contact/add/", form(cast, "lin", "qian"))
+    assert answer.status_code == 200
+    assert not Contact.objects.filter(name="Chen Wei").exists()
+
+
+def test_missing_name_is_refused_beside_the_field(cast: Cast, lin: Browser) -> None:
+    answer = lin.post("contacts/contact/add/", form(cast, "lin", name=" "))
+    assert answer.status_code == 200
+    assert "required" in answer.content.decode()
+
+
+def test_auditor_cannot_create(cast: Cast) -> None:
+    assert cast.browser("shen").get("contacts/contact/add/").status_code == 403
+
+
+def test_official_corp_says_that_people_cannot_be_created(cast: Cast, lin: Browser) -> None:
+    Corp.objects.update(dialect="official")
+    assert "People cannot be created here" in lin.text("contacts/contact/add/")
+    lin.post("contacts/contact/add/", form(cast, "lin"))
+    assert not Contact.objects.filter(name="Chen Wei").exists()
+
+
+def test_failed_creation_shows_the_reason_and_is_tried_again_on_a_post(cast: Cast, lin: Browser) -> None:
+    contact = cast.contacts["lin"]
+    Contact.objects.filter(pk=contact.pk).update(state="failed", create_error="errcode 60011: no privilege")
+    page = lin.text(f"contacts/contact/{contact.pk}/change/")
+    assert "no right on this employee" in page
+    assert "60011" in page
+    assert lin.get(f"contacts/contact/{contact.pk}/retry/").status_code == 405
+    lin.post(f"contacts/contact/{contact.pk}/retry/")
+    assert Contact.objects.get(pk=contact.pk).state == "pending"
+    assert (
+        "not waiting for a retry"
+        in lin.post(f"contacts/contact/{contact.pk}/retry/", follow=True).content.decode()
+    )

@@ -1,0 +1,117 @@
+"""Sync runs at the browser: start, watch, and decide about a held one."""
+
+from django.utils import timezone
+
+from contacts.models import SyncPart, SyncRun
+from tests.admin.conftest import Browser, Cast
+
+
+def held(cast: Cast) -> SyncRun:
+    now = timezone.now()
+    cast.follows["lin"].absent_since = now
+    cast.follows["lin"].save()
+    return SyncRun.objects.create(
+        corp=cast.corp, trigger="schedule", state="held", absent=1, started_at=now, finished_at=now
+    )
+
+
+def start(browser: Browser, cast: Cast) -> str:
+    return str(browser.post(f"contacts/syncrun/start/{cast.corp.pk}/")["Location"])
+
+
+def test_sync_now_queues_one_run_and_leads_to_its_page(cast: Cast, sun: Browser) -> None:
+    run_page = start(sun, cast)
+    run = SyncRun.objects.get()
+    assert (run.state, run.trigger, run.actor) == ("queued", "admin", "user:sun")
+    assert f"/syncrun/{run.pk}/" in run_page
+    assert "data-live=" in sun.get(run_page).content.decode()
+
+
+def test_sync_now_while_one_runs_leads_to_that_one(cast: Cast, sun: Browser) -> None:
+    first = start(sun, cast)
+    assert start(sun, cast) == first
+    assert SyncRun.objects.count() == 1
+
+
+def test_sync_now_is_for_administrators_and_never_a_get(cast: Cast, sun: Browser) -> None:
+    path = f"contacts/syncrun/start/{cast.corp.pk}/"
+    assert sun.get(path).status_code == 405
+    for name in ("lin", "zhao", "shen"):
+        assert cast.browser(name).post(path).status_code == 403
+    assert not SyncRun.objects.exists()
+
+
+def test_run_page_names_whose_listing_failed_and_why(cast: Cast, sun: Browser) -> None:
+    run = SyncRun.objects.create(
+        corp=cast.corp,
+        trigger="admin",
+        state="partial",
+        listings=2,
+        errors=[{"userid": "lin", "code": "errcode", "errcode": 60011, "errmsg": "no privilege", "pages": 0}],
+        warnings=[
+            {"userid": None, "code": "errcode", "errcode": 48009, "errmsg": "api forbidden", "pages": 0}
+        ],
+    )
+    SyncPart.objects.create(run=run, userids=["lin"], state="failed")
+    SyncPart.objects.create(run=run, userids=["wang"], state="complete", seen=7)
+    page = sun.text(f"contacts/syncrun/{run.pk}/change/")
+    for words in ("60011", "no right on this employee", "48009", "2 of 2 listings", "wang"):
+        assert words in page
+
+
+def test_live_fragment_goes_on_while_the_run_works_and_then_ends(cast: Cast, sun: Browser) -> None:
+    run = SyncRun.objects.create(corp=cast.corp, trigger="admin", state="running", listings=4)
+    path = f"contacts/syncrun/{run.pk}/live/"
+    assert "data-live-done" not in sun.get(path).content.decode()
+    SyncRun.objects.update(state="complete")
+    assert "data-live-done" in sun.get(path).content.decode()
+
+
+def test_held_run_stands_on_every_page_of_an_administrator_and_of_nobody_else(
+    cast: Cast, sun: Browser
+) -> None:
+    run = held(cast)
+    link = f"/admin/contacts/syncrun/{run.pk}/change/"
+    for path in (
+        "",
+        "contacts/contact/",
+        "crm/corp/",
+        "messaging/message/",
+        f"contacts/contact/{cast.contacts['lin'].pk}/change/",
+    ):
+        assert link in sun.get(path).content.decode(), path
+    assert link not in cast.browser("lin").get("contacts/contact/").content.decode()
+
+
+def test_held_run_leaves_the_pages_once_a_later_run_judged(cast: Cast, sun: Browser) -> None:
+    run = held(cast)
+    SyncRun.objects.create(corp=cast.corp, trigger="schedule", state="complete")
+    assert f"/syncrun/{run.pk}/" not in sun.get("crm/corp/").content.decode()
+
+
+def test_confirm_page_names_whom_it_concerns_and_its_post_queues_the_confirmation(
+    cast: Cast, sun: Browser
+) -> None:
+    run = held(cast)
+    path = f"contacts/syncrun/{run.pk}/confirm/"
+    assert "Customer of lin" in sun.text(path)
+    assert SyncRun.objects.count() == 1
+    sun.post(path)
+    confirmation = SyncRun.objects.get(trigger="confirm")
+    assert (confirmation.confirms, confirmation.actor) == (run, "user:sun")
+    assert f"/syncrun/{run.pk}/" not in sun.get("crm/corp/").content.decode()
+
+
+def test_confirming_twice_or_what_is_not_held_is_refused_in_words(cast: Cast, sun: Browser) -> None:
+    run = held(cast)
+    path = f"contacts/syncrun/{run.pk}/confirm/"
+    sun.post(path)
+    assert "not waiting for a confirmation" in sun.post(path, follow=True).content.decode()
+    assert SyncRun.objects.filter(trigger="confirm").count() == 1
+
+
+def test_confirm_is_for_administrators(cast: Cast) -> None:
+    run = held(cast)
+    assert cast.browser("lin").post(f"contacts/syncrun/{run.pk}/confirm/").status_code == 404
+    assert cast.browser("shen").post(f"contacts/syncrun/{run.pk}/confirm/").status_code == 403
+    assert cast.browser("zhao").post(f"contacts/syncrun/{run.pk}/confirm/").status_code == 403

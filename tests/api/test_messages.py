@@ -1,0 +1,162 @@
+"""messages/: accepting, previewing, reading and taking back (product.md 6 and 9); sending is tested elsewhere."""
+
+from typing import Any
+
+import pytest
+from django.utils.dateparse import parse_datetime
+
+from contacts.models import Contact
+from messaging.models import Delivery, Message
+from tests import factories
+from tests.api.conftest import Caller, Cast, pointers, text
+
+MESSAGE = set("id corp msgtype content state counts not_before created_by created_at".split())
+DELIVERY = set("id to_kind to contact state errcode errmsg attempts msgid updated_at".split())
+NOTICE = {
+    "msgtype": "miniprogram_notice",
+    "miniprogram_notice": {
+        "appid": "wx123123123123123",
+        "title": "Your order",
+        "page": "pages/index",
+        "content_item": [{"key": "No.", "value": "42"}],
+    },
+}
+
+
+def test_a_message_is_202_with_one_queued_delivery_per_recipient(cast: Cast) -> None:
+    zhao = cast.caller("zhao")
+    ids = [cast.contacts["lin"].pk, cast.contacts["wang"].pk]
+    answer = zhao.post("messages/", text(*ids))
+    assert answer.status_code == 202, answer.content
+    told = answer.json()
+    assert set(told) >= MESSAGE
+    assert (told["state"], told["counts"], told["created_by"]) == ("open", {"queued": 2}, "zhao")
+    assert answer["Location"] == f"/api/v1/messages/{told['id']}/"
+    assert zhao.get(answer["Location"]).json() == told
+    deliveries = zhao.get(f"messages/{told['id']}/deliveries/").json()["results"]
+    assert set(deliveries[0]) >= DELIVERY
+    assert [(each["to"], each["contact"], each["state"]) for each in deliveries] == [
+        ("wm-lin", ids[0], "queued"),
+        ("wm-wang", ids[1], "queued"),
+    ]
+
+
+def test_a_notice_to_employees_is_accepted_as_it_was_written(cast: Cast, sun: Caller) -> None:
+    body = {"corp": "ww-south", "to": {"employees": ["lin", "wang"]}, "content": NOTICE}
+    told = sun.post("messages/", body).json()
+    assert (told["msgtype"], told["content"], told["counts"]) == ("miniprogram_notice", NOTICE, {"queued": 2})
+
+
+def test_not_before_and_agent_are_taken(cast: Cast, lin: Caller) -> None:
+    factories.agent(cast.corp, agentid="1000009")
+    at = "2030-01-01T08:00:00+08:00"
+    told = lin.post("messages/", text(cast.contacts["lin"].pk, not_before=at, agent="1000009")).json()
+    assert parse_datetime(told["not_before"]) == parse_datetime(at)
+    assert Message.objects.get().agent.agentid == "1000009"
+
+
+def test_an_id_out_of_reach_is_named_and_nothing_is_sent(cast: Cast, lin: Caller) -> None:
+    answer = lin.post("messages/", text(cast.contacts["lin"].pk, cast.contacts["qian"].pk))
+    assert (answer.status_code, answer.json()["code"]) == (400, "validation_error")
+    assert pointers(answer) == {"/to/contacts/1": "not_found"}
+    assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            {"content": {"msgtype": "text", "text": {"content": "é" * 1025}}},
+            {"/content/text/content": "too_long"},
+        ),
+        ({"content": {"msgtype": "text", "text": {"content": ""}}}, {"/content/text/content": "empty"}),
+        ({"content": {"msgtype": "text"}}, {"/content/text": "required"}),
+        ({"content": {"msgtype": "fax", "fax": {}}}, {"/content/msgtype": "unknown_msgtype"}),
+        ({"content": "hello"}, {"/content": "invalid"}),
+        ({"content": {**NOTICE, "extra": 1}}, {"/content/extra": "unknown_field"}),
+        ({"to": {}}, {"/to": "required"}),
+        ({"to": {"contacts": []}}, {"/to/contacts": "min_length"}),
+        ({"to": {"contacts": ["x"]}}, {"/to/contacts/0": "invalid"}),
+        ({"to": {"contact": [1]}}, {"/to/contact": "unknown_field"}),
+        ({"to": {"employees": ["ghost"]}}, {"/to/employees/0": "not_found"}),
+        ({"corp": "ww-unknown"}, {"/corp": "not_found"}),
+        ({"agent": "77"}, {"/agent": "not_found"}),
+        ({"not_before": "soon"}, {"/not_before": "invalid"}),
+        ({"urgent": True}, {"/urgent": "unknown_field"}),
+    ],
+)
+def test_a_bad_message_is_400_by_field_before_acceptance(
+    cast: Cast, sun: Caller, body: dict[str, Any], expected: dict[str, str]
+) -> None:
+    answer = sun.post("messages/", {**text(cast.contacts["lin"].pk), **body})
+    assert (answer.status_code, pointers(answer)) == (400, expected)
+    assert not Message.objects.exists()
+
+
+def test_contacts_and_employees_together_are_refused(cast: Cast, sun: Caller) -> None:
+    body = text(cast.contacts["lin"].pk)
+    body["to"]["employees"] = ["lin"]
+    assert list(pointers(sun.post("messages/", body))) == ["/to"]
+
+
+def test_a_preview_says_who_gets_it_and_who_cannot_and_writes_nothing(cast: Cast, sun: Caller) -> None:
+    Contact.objects.filter(pk=cast.contacts["wang"].pk).update(state="lost")
+    body = text(cast.contacts["lin"].pk, cast.contacts["wang"].pk, 987654)
+    told = sun.post("messages/preview/", body).json()
+    assert [(each["to"], each["contact"]) for each in told["recipients"]] == [
+        ("wm-lin", cast.contacts["lin"].pk)
+    ]
+    assert {each["pointer"]: each["code"] for each in told["excluded"]} == {
+        "/to/contacts/1": "lost",
+        "/to/contacts/2": "not_found",
+    }
+    assert (told["problems"], told["calls"]) == ([], 1)
+    assert not Message.objects.exists()
+
+
+def test_a_preview_names_the_problems_of_the_content(cast: Cast, sun: Caller) -> None:
+    told = sun.post("messages/preview/", text(cast.contacts["lin"].pk, words="x" * 3000)).json()
+    (problem,) = told["problems"]
+    assert (problem["pointer"], problem["code"], problem["warning"]) == (
+        "/content/text/content",
+        "too_long",
+        False,
+    )
+
+
+def test_cancelling_takes_back_what_is_queued_once(cast: Cast, lin: Caller) -> None:
+    pk = lin.post("messages/", text(cast.contacts["lin"].pk)).json()["id"]
+    told = lin.post(f"messages/{pk}/cancel/").json()
+    assert (told["cancelled"], told["state"], told["counts"]) == (1, "cancelled", {"cancelled": 1})
+    late = lin.post(f"messages/{pk}/cancel/")
+    assert (late.status_code, late.json()["code"]) == (409, "too_late")
+
+
+def test_an_auditor_sees_states_but_no_content(cast: Cast, lin: Caller) -> None:
+    pk = lin.post("messages/", text(cast.contacts["lin"].pk)).json()["id"]
+    shen = cast.caller("shen")
+    told = shen.get(f"messages/{pk}/").json()
+    assert (told["content"], told["counts"]) == (None, {"queued": 1})
+    assert shen.get(f"messages/{pk}/deliveries/").status_code == 200
+
+
+def test_messages_are_ones_own_and_for_a_manager_the_teams(cast: Cast) -> None:
+    mine = {name: text(cast.contacts[name].pk) for name in ("lin", "qian")}
+    for name, body in mine.items():
+        assert cast.caller(name).post("messages/", body).status_code == 202
+
+    def senders(who: str) -> set[str]:
+        return {row["created_by"] for row in cast.caller(who).get("messages/").json()["results"]}
+
+    assert (senders("lin"), senders("zhao"), senders("sun")) == ({"lin"}, {"lin"}, {"lin", "qian"})
+
+
+def test_deliveries_are_filtered_by_state_and_final_says_what_is_over(cast: Cast, sun: Caller) -> None:
+    pk = sun.post("messages/", text(*(contact.pk for contact in cast.contacts.values()))).json()["id"]
+    first, second, _third = Delivery.objects.order_by("pk")
+    Delivery.objects.filter(pk=first.pk).update(state="accepted", is_last_word=True)
+    Delivery.objects.filter(pk=second.pk).update(state="accepted")
+    told = sun.get(f"messages/{pk}/deliveries/?state=accepted").json()["results"]
+    assert [(each["id"], each["final"]) for each in told] == [(first.pk, True), (second.pk, False)]
+    assert sun.get("messages/?state=done").json()["results"] == []
+    assert sun.get(f"messages/{pk}/").json()["counts"] == {"accepted": 2, "queued": 1}

@@ -1,0 +1,90 @@
+"""`make demo`: one command, the whole product; what it shows is what the simulator holds (product.md 3)."""
+
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.flows.conftest import ROOT, Demo, environment, start
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+def process_tree(pid: int) -> list[int]:
+    found = [pid]
+    for each in found:
+        for task in Path(f"/proc/{each}/task").glob("*/children"):
+            found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_demo_prints_one_block_with_address_and_logins(demo: Demo) -> None:
+    assert f"{demo.url}/admin/" in demo.block
+    for login in ("admin", "manager", "sales", "auditor"):
+        assert f"    {login} " in demo.block
+    with urllib.request.urlopen(f"{demo.url}/admin/login/") as answer:
+        assert answer.status == 200
+
+
+def test_demo_holds_every_contact_of_the_simulators_corps(demo: Demo) -> None:
+    """Judged from outside, through REST, against the simulator's own world."""
+    scopes = "contacts:read,contacts:pii"
+    key = demo.manage("create_api_key", "--user", "admin", "--scopes", scopes)["key"]
+    for line in demo.sim.corps:
+        held = {}
+        url = f"{demo.url}/api/v1/contacts/?corp={line['corp']}&limit=200"
+        while url:
+            page = demo.get(url, key)
+            held.update((each["external_userid"], each) for each in page["results"])
+            url = page["next"]
+        told = {each["external_userid"]: each for each in demo.sim.world(line["corp"])["contacts"]}
+        assert held.keys() == told.keys()
+        for external_userid, contact in held.items():
+            followers = {each["userid"] for each in contact["follow_users"]}
+            assert followers == {each["userid"] for each in told[external_userid]["follow_user"]}
+            assert contact["name"] == told[external_userid]["name"]
+
+
+def test_demo_refuses_a_port_in_use_with_a_way_out(demo: Demo) -> None:
+    port = demo.url.rsplit(":", 1)[1]
+    second = subprocess.run(
+        [sys.executable, "manage.py", "demo", "--port", port],
+        cwd=ROOT,
+        env=demo.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert second.returncode == 2
+    assert "--port" in second.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_demo_leaves_no_process_behind_and_keeps_its_data(tmp_path: Path, how: signal.Signals) -> None:
+    places = environment(tmp_path)
+    first = start(tmp_path, places)
+    corp = first.sim.corps[0]["corp"]
+    made = first.sim.change(corp, "add_contact", name="留下来的人")["external_userid"]
+    time.sleep(1.5)  # the simulator saves within about a second
+    tree = process_tree(first.process.pid)
+    assert len(tree) >= 8
+    first.process.send_signal(how)
+    first.process.wait(20)
+    deadline = time.monotonic() + 12
+    while any(is_alive(pid) for pid in tree):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    second = start(tmp_path, places)
+    names = {each["external_userid"] for each in second.sim.world(corp)["contacts"]}
+    assert second.stop() == 0
+    assert made in names

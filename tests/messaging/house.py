@@ -1,0 +1,43 @@
+"""A corp in the database that stands for one of the simulator's."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from contacts.models import Contact
+from crm.models import Corp
+from crm.simulator.server import Simulator
+from tests import factories
+
+
+@dataclass
+class House:
+    """A corp with employees, five followed contacts and an administrator."""
+
+    corp: Corp
+    contacts: list[Contact]
+    user: Any
+    sim: Simulator
+
+    @property
+    def ids(self) -> list[int]:
+        return [each.pk for each in self.contacts]
+
+    @property
+    def userids(self) -> list[str]:
+        return list(self.corp.employees.order_by("pk").values_list("userid", flat=True))
+
+    def phones(self) -> list[tuple[str, str, Any]]:
+        """(to, msgtype, content) of everything that arrived."""
+        return [
+            (each["to"], each["msgtype"], each["content"])
+            for each in self.sim.messages(corp=self.corp.corpid)
+        ]
+
+    def posts(self, api: str) -> list[dict[str, Any]]:
+        return self.sim.journal(corp=self.corp.corpid, api=api)
+
+
+def house(sim: Simulator, dialect: str) -> House:
+    corp = factories.corp_of(sim.corp(dialect))
+    contacts = factories.mirrored(corp, sim.world(corp.corpid))
+    return House(corp, contacts, factories.user(), sim)

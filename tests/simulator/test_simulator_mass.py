@@ -1,0 +1,125 @@
+"""Mass messages to customers: task, confirmation, result."""
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def task(official: Any) -> Any:
+    """Three customers of one member, and the answer to a task for them."""
+    userid = official.employees()[0]
+    for name in ("wm1", "wm2", "wm3"):
+        official.sim.change(official.corp, "add_contact", external_userid=name, follow_user=[userid])
+    answer = official.post(
+        "externalcontact/add_msg_template",
+        external_userid=["wm1", "wm2", "wm3", "wmNobody"],
+        sender=userid,
+        text={"content": "春季报价"},
+    )
+    return {"userid": userid, **answer}
+
+
+def results(official: Any, task: Any) -> dict[str, int]:
+    who = {"msgid": task["msgid"], "userid": task["userid"]}
+    told = official.post("externalcontact/get_groupmsg_send_result", **who)["send_list"]
+    return {each["external_userid"]: each["status"] for each in told}
+
+
+def test_task_when_made_then_waits_for_the_member(official: Any, sim: Any, task: Any) -> None:
+    assert task["fail_list"] == ["wmNobody"]
+    parts = official.post("externalcontact/get_groupmsg_task", msgid=task["msgid"])["task_list"]
+    assert parts == [{"userid": task["userid"], "status": 0}]
+    assert results(official, task) == {"wm1": 0, "wm2": 0, "wm3": 0}
+    assert sim.messages() == []
+
+
+def test_task_when_confirmed_then_customers_receive_it_by_relation_and_cap(
+    official: Any, sim: Any, task: Any
+) -> None:
+    sim.settings(mass_cap_month=1)
+    sim.change(official.corp, "unfollow", external_userid="wm2", userid=task["userid"])
+    sim.change(official.corp, "customer_leaves", external_userid="wm3", userid=task["userid"])
+    sim.confirm(official.corp, task["msgid"], task["userid"])
+    assert results(official, task) == {"wm1": 1, "wm2": 2, "wm3": 2}
+    assert [(m["kind"], m["to"], m["from"]) for m in sim.messages()] == [("contact", "wm1", task["userid"])]
+    again = official.post(
+        "externalcontact/add_msg_template",
+        external_userid=["wm1"],
+        sender=task["userid"],
+        text={"content": "x"},
+    )
+    sim.confirm(official.corp, again["msgid"], task["userid"])
+    assert results(official, {**again, "userid": task["userid"]}) == {"wm1": 3}
+
+
+def test_task_when_confirmed_twice_then_nothing_more_happens(official: Any, sim: Any, task: Any) -> None:
+    sim.confirm(official.corp, task["msgid"], task["userid"])
+    with pytest.raises(RuntimeError, match="404"):
+        sim.confirm(official.corp, task["msgid"], task["userid"])
+    assert len(sim.messages()) == 3
+
+
+def test_task_when_cancelled_then_cannot_be_sent(official: Any, sim: Any, task: Any) -> None:
+    assert official.post("externalcontact/cancel_groupmsg_send", msgid=task["msgid"])["errcode"] == 0
+    assert official.post("externalcontact/cancel_groupmsg_send", msgid=task["msgid"])["errcode"] == 41093
+    with pytest.raises(RuntimeError, match="404"):
+        sim.confirm(official.corp, task["msgid"], task["userid"])
+
+
+def test_task_when_reminded_too_often_then_41094(official: Any, sim: Any, task: Any) -> None:
+    body = {"msgid": task["msgid"]}
+    codes = [official.post("externalcontact/remind_groupmsg_send", **body)["errcode"] for _ in range(4)]
+    assert codes == [0, 0, 0, 41094]
+
+
+def test_task_when_just_made_then_still_dispatching_if_so_switched(
+    official: Any, sim: Any, task: Any
+) -> None:
+    sim.settings(groupmsg_delay=60)
+    assert official.post("externalcontact/get_groupmsg_task", msgid=task["msgid"])["errcode"] == 41063
+    sim.advance(61)
+    assert official.post("externalcontact/get_groupmsg_task", msgid=task["msgid"])["errcode"] == 0
+
+
+def test_results_when_paged_then_complete_and_large_limit_falls_back(official: Any, task: Any) -> None:
+    who = {"msgid": task["msgid"], "userid": task["userid"]}
+    first = official.post("externalcontact/get_groupmsg_send_result", **who, limit=2)
+    rest = official.post(
+        "externalcontact/get_groupmsg_send_result", **who, limit=5000, cursor=first["next_cursor"]
+    )
+    assert [each["external_userid"] for each in first["send_list"] + rest["send_list"]] == [
+        "wm1",
+        "wm2",
+        "wm3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "errcode"),
+    [
+        ({"external_userid": ["wmNobody"]}, 41048),
+        ({"text": None}, 40063),
+        ({"sender": "nobody"}, 40003),
+        ({"text": {"content": "字" * 1334}}, 45002),
+        ({"attachments": [{"msgtype": "image", "image": {"pic_url": "x"}}] * 10}, 41064),
+        ({"attachments": [{"msgtype": "dance"}]}, 41065),
+        ({"attachments": [{"msgtype": "miniprogram", "miniprogram": {"title": "t"}}]}, 90200),
+    ],
+)
+def test_task_when_bad_then_refused(official: Any, task: Any, fields: Any, errcode: int) -> None:
+    body = {"external_userid": ["wm1"], "sender": task["userid"], "text": {"content": "x"}} | fields
+    assert official.post("externalcontact/add_msg_template", **body)["errcode"] == errcode
+
+
+def test_task_when_only_a_sender_then_all_its_customers(official: Any, task: Any) -> None:
+    answer = official.post("externalcontact/add_msg_template", sender=task["userid"], text={"content": "x"})
+    known = official.get("externalcontact/list", userid=task["userid"])["external_userid"]
+    assert set(results(official, {**answer, "userid": task["userid"]})) == set(known)
+
+
+def test_task_when_it_carries_a_mini_program_then_needs_its_picture(official: Any, task: Any) -> None:
+    mini = {"title": "报价", "appid": "wx00000000000000aa", "page": "p", "pic_media_id": official.upload()}
+    body = {"external_userid": ["wm1"], "sender": task["userid"]}
+    attachments = [{"msgtype": "miniprogram", "miniprogram": mini}]
+    assert official.post("externalcontact/add_msg_template", **body, attachments=attachments)["errcode"] == 0
