@@ -23,6 +23,13 @@ def sees_everything(user: User) -> bool:
 
 def led_team_ids(user: User) -> set[int]:
     """The teams `user` leads (at the provider, or here by a manager's link), with all their sub-teams."""
+    if not hasattr(user, "_led_team_ids"):
+        # A request has its own user object, so nothing is remembered beyond the request.
+        setattr(user, "_led_team_ids", _find_led_teams(user))  # noqa: B010
+    return getattr(user, "_led_team_ids")  # type: ignore[no-any-return]  # noqa: B009
+
+
+def _find_led_teams(user: User) -> set[int]:
     teams = apps.get_model("contacts", "Team").objects
     led = set(teams.filter(Q(managers=user.pk) | leads(user)).values_list("pk", flat=True))
     if not led:

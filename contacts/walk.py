@@ -12,6 +12,7 @@ from contacts.absence import mark_absent
 from contacts.listing import Counts, Listing, load_known
 from contacts.mirror import apply_items
 from contacts.models import SyncPart, SyncRun
+from contacts.runs import RunError
 from crm.providers.base import Provider
 from crm.providers.errors import BadCredential, Malformed, ProviderError, RateLimited, StaleCursor
 from crm.providers.records import BadItem, Page
@@ -22,30 +23,6 @@ PATIENCE_WITH_LIMITS = 5
 
 class LeaseLost(Exception):
     """Another process took the run over: this one may write nothing more."""
-
-
-@dataclass(slots=True)
-class RunError:
-    """One line of `errors[]` (contract A12)."""
-
-    userid: str | None
-    code: str
-    errcode: int | None
-    errmsg: str
-    pages: int = 0
-
-    @classmethod
-    def of(cls, error: ProviderError, *, userid: str | None, pages: int = 0) -> "RunError":
-        return cls(userid, error.code, error.errcode, error.errmsg[:500], pages)
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "userid": self.userid,
-            "code": self.code,
-            "errcode": self.errcode,
-            "errmsg": self.errmsg,
-            "pages": self.pages,
-        }
 
 
 @dataclass(slots=True)

@@ -44,10 +44,13 @@ _SENTENCES: Final[Mapping[int, Promise]] = {
     ),
     84061: _("This employee and this contact do not follow each other (any more)."),
     84074: _("The employee has no right to external contacts."),
-    90200: _("The mini program is not linked to this app."),
-    90201: _("The provider refused the notice: its title, description or items are too long."),
-    90202: _("The mini program's page is not valid."),
-    90207: _("The app is not bound to a mini program, so it may not send this notice."),
+    90200: _("The notice names no mini program."),
+    90201: _("The notice has more than 10 lines."),
+    90202: _("A line of the notice has no label, or one that is too long."),
+    90203: _("A line of the notice has no value, or one that is too long."),
+    90204: _("The mini program's page is not valid."),
+    90206: _("The mini program is not linked to this app."),
+    90207: _("This is not the appid of a mini program."),
     301002: _("The app may not act for this agent id. Compare AgentId and secret: they must be of one app."),
     701008: _("The employees have no valid licence for this interface."),
     41002: _("The corp id or the secret is missing."),
@@ -64,8 +67,8 @@ _SENTENCES: Final[Mapping[int, Promise]] = {
 _SAME_AS: Final[Mapping[int, int]] = {
     6000: -1, 41096: 45033, 301096: 45033, 2000002: 40013, 41004: 41002, 41024: 41002, 41011: 40056,
     82004: 40204, 85002: 40204, 48001: 48002, 50006: 50003, 50002: 60011, 60021: 60011, 60031: 60030,
-    301042: 60020, 40003: 60111, 81012: 81013, 82001: 81013, 84084: 84074, 90203: 90201, 90204: 90202,
-    90206: 90200, 90208: 90200, 701016: 701008, 701099: 701008,
+    301042: 60020, 40003: 60111, 81012: 81013, 82001: 81013, 84084: 84074, 90208: 90206,
+    701016: 701008, 701099: 701008,
 }  # fmt: skip
 
 _CODES: Final[Mapping[str, Promise]] = {

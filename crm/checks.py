@@ -14,7 +14,9 @@ def secrets_are_configured(**kwargs: Any) -> list[CheckMessage]:
     """Secrets that the installation made for itself live beside the data they protect."""
     found: list[CheckMessage] = []
     if settings.FIELD_KEYS_ARE_KEPT:
-        hint = "Set CRM_FIELD_KEYS=id:base64 (32 bytes) or CRM_FIELD_KEYS_FILE, and keep a copy off this host."
+        hint = (
+            "Set CRM_FIELD_KEYS=id:base64 (32 bytes) or CRM_FIELD_KEYS_FILE, and keep a copy off this host."
+        )
         found.append(Error("The keys of the encrypted columns lie under var/.", hint=hint, id="crm.E001"))
     if settings.SECRET_KEY_IS_KEPT:
         hint = "Set CRM_SECRET_KEY or CRM_SECRET_KEY_FILE."
@@ -28,7 +30,9 @@ def secrets_are_configured(**kwargs: Any) -> list[CheckMessage]:
 def outside_is_guarded(**kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if settings.DEBUG and not set(settings.ALLOWED_HOSTS) <= LOOPBACK:
-        found.append(Error("CRM_DEBUG=1 with hosts that others reach.", hint="Set CRM_DEBUG=0.", id="crm.E003"))
+        found.append(
+            Error("CRM_DEBUG=1 with hosts that others reach.", hint="Set CRM_DEBUG=0.", id="crm.E003")
+        )
     if settings.CRM_ALLOW_PRIVATE_UPSTREAM:
         hint = "Leave CRM_ALLOW_PRIVATE_UPSTREAM unset unless the provider itself stands in your network."
         found.append(Warning("Provider addresses may be private ones.", hint=hint, id="crm.W008"))

@@ -177,7 +177,7 @@ CRM_SYNC_REMOVAL_GUARD = parse_removal_guard(env_str("CRM_SYNC_REMOVAL_GUARD", "
 
 # --- Sending ---
 CRM_SEND_LEASE_SECONDS = env_int("CRM_SEND_LEASE_SECONDS", 90, minimum=1)
-if CRM_SEND_LEASE_SECONDS <= CRM_HTTP_TIMEOUTS[2]:
+if CRM_HTTP_TIMEOUTS[2] >= CRM_SEND_LEASE_SECONDS:
     raise ImproperlyConfigured("CRM_SEND_LEASE_SECONDS must exceed the total of CRM_HTTP_TIMEOUTS.")
 
 # --- REST ---

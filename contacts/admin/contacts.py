@@ -13,9 +13,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
-from contacts import actions, planning
+from contacts import actions
 from contacts.admin import filters
 from contacts.admin.contact_page import page_of
+from contacts.follow_up import plan_follow_up
 from contacts.forms import CreateContactForm, PlanForm, creating_corps
 from contacts.models import Contact, FollowUser, Tag
 from crm.admin_base import ScopedAdmin, actor_of
@@ -178,16 +179,15 @@ class ContactAdmin(ScopedAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         contact = self.get_visible(request, pk)
-        if not FollowUser.objects.filter(pk=follow_id, contact=contact).exists():
+        follow = FollowUser.objects.filter(pk=follow_id, contact=contact).first()
+        if follow is None:
             raise Http404
         form = PlanForm(request.POST)
         if not form.is_valid():
             messages.error(request, _now("This is not a date and time."))
         else:
             try:
-                planning.plan_follow(
-                    follow_id, user=request.user, actor=actor_of(request), **form.cleaned_data
-                )
+                plan_follow_up(follow, user=request.user, actor=actor_of(request), **form.cleaned_data)
                 messages.success(request, _now("Saved."))
             except CrmError as error:
                 messages.error(request, str(error))

@@ -12,9 +12,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from contacts import planning
 from contacts.admin import filters, words
 from contacts.admin.contact_page import instant
+from contacts.follow_up import plan_follow_up
 from contacts.models import Employee, FollowUser
 from crm.admin_base import ScopedAdmin, actor_of
 from crm.admin_cells import DASH, badge, moment, person, two_lines
@@ -90,8 +90,8 @@ class FollowUserAdmin(ScopedAdmin):
 
     def save_model(self, request: HttpRequest, obj: FollowUser, form: Any, change: bool) -> None:
         try:
-            planning.plan_follow(
-                obj.pk,
+            plan_follow_up(
+                obj,
                 user=request.user,
                 actor=actor_of(request),
                 stage=obj.stage,
@@ -101,7 +101,7 @@ class FollowUserAdmin(ScopedAdmin):
             messages.error(request, f"{obj.contact}: {error}")
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        return None  # the event of plan_follow is the history
+        return None  # the event of plan_follow_up is the history
 
     def empty_state(self, request: HttpRequest) -> dict[str, Any]:
         return {

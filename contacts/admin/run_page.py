@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 
-from contacts import sync
+from contacts import runs as sync_runs
 from contacts.access import visible_corps
 from contacts.admin import words
 from contacts.models import Employee, FollowUser, SyncPart, SyncRun
@@ -76,7 +76,7 @@ def _is_confirmable(run: SyncRun) -> bool:
     if run.state != SyncRun.State.HELD:
         return False
     try:
-        sync.check_confirmable(run)
+        sync_runs.check_confirmable(run)
     except Conflict:
         return False
     return True

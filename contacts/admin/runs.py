@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from contacts import sync
+from contacts import runs as sync_runs
 from contacts.access import visible_corps
 from contacts.admin import filters, words
 from contacts.admin.run_page import corp_cards, removals, run_context
@@ -86,13 +86,14 @@ class SyncRunAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         corp = get_object_or_404(visible_corps(request.user), pk=corp_id)
         return self._go(
-            request, lambda: sync.ask_for_run(corp, trigger=SyncRun.Trigger.ADMIN, actor=actor_of(request))
+            request,
+            lambda: sync_runs.ask_for_run(corp, trigger=SyncRun.Trigger.ADMIN, actor=actor_of(request)),
         )
 
     def _go(self, request: HttpRequest, ask: Any) -> HttpResponse:
         try:
             run = ask()
-        except sync.AlreadyRunning as refusal:
+        except sync_runs.AlreadyRunning as refusal:
             run = refusal.run
             messages.info(request, _now("Run %(n)d is already working on this: here it is.") % {"n": run.pk})
         except Conflict as refusal:
@@ -129,12 +130,12 @@ class SyncRunAdmin(ReadOnlyAdmin):
         if not request.user.has_perm("contacts.run_sync"):
             raise PermissionDenied
         try:
-            sync.check_confirmable(run)
+            sync_runs.check_confirmable(run)
         except Conflict as refusal:
             messages.error(request, str(refusal))
             return HttpResponseRedirect(self.url("change", run.pk))
         if request.method == "POST":
-            return self._go(request, lambda: sync.confirm(run, actor=actor_of(request)))
+            return self._go(request, lambda: sync_runs.confirm(run, actor=actor_of(request)))
         title = _("Confirm the removals of run %(n)s") % {"n": run.pk}
         return self.page(
             request, "admin/contacts/confirm_removals.html", title=title, obj=run, run=run, **removals(run)

@@ -14,7 +14,7 @@ from contacts.access import get_visible
 from contacts.api.filters import SyncRunFilters
 from contacts.api.lookups import corp_named
 from contacts.models import Quarantine, SyncRun
-from contacts.sync import ask_for_run, confirm, report
+from contacts.runs import ask_for_run, confirm, report
 from crm.api.serializers import Strict
 from crm.api.views import Api, ListApi
 from crm.providers.records import LIMITS
@@ -32,7 +32,7 @@ class RunErrorSerializer(serializers.Serializer[Any]):
 
 
 class SyncRunSerializer(serializers.ModelSerializer[SyncRun]):
-    """Describes `contacts.sync.report`, which makes it."""
+    """Describes `contacts.runs.report`, which makes it."""
 
     corp = serializers.CharField(help_text="corpid")
     employee = serializers.CharField(allow_null=True, help_text="userid of a run for one employee")

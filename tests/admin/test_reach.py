@@ -4,6 +4,7 @@ import pytest
 from django.utils import timezone
 
 from crm.events import event, record
+from crm.models import Event
 from messaging.models import Delivery, Message
 from tests.admin.conftest import Browser, Cast
 
@@ -125,7 +126,7 @@ def test_auditor_reads_no_free_text(cast: Cast) -> None:
         shen.text("messaging/message/"),
         shen.text(f"messaging/message/{Message.objects.get().pk}/change/"),
         shen.text("messaging/delivery/"),
-        shen.text("crm/event/1/change/"),
+        shen.text(f"crm/event/{Event.objects.get().pk}/change/"),
         shen.text(""),
     ]
     for secret in ("met by lin", "an old remark", "likes tea", "canary of lin"):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from contacts import sync
+from contacts import runs, sync
 from contacts.models import Contact, FollowUser, Quarantine, SyncRun
 from crm.errors import Conflict
 from crm.models import Corp
@@ -99,13 +99,13 @@ def test_more_absent_than_the_guard_is_held_until_confirmed(
     held = run(corp)
     assert (held.state, held.ended) == ("held", 0)
     assert run(corp).state == "held"
-    confirmed = sync.confirm(held, actor="test")
+    confirmed = runs.confirm(held, actor="test")
     drain()
     confirmed.refresh_from_db()
     assert (confirmed.state, confirmed.ended) == ("complete", held.absent)
     assert differences(corp, sim.world(corp.corpid)) == []
     with pytest.raises(Conflict, match="not waiting"):
-        sync.confirm(held, actor="test")
+        runs.confirm(held, actor="test")
 
 
 def test_unstorable_record_is_quarantined_and_cleared_when_sound(corp: Corp, sim: Simulator) -> None:
@@ -129,24 +129,24 @@ def test_unstorable_record_is_quarantined_and_cleared_when_sound(corp: Corp, sim
 
 
 def test_second_run_of_a_scope_is_refused_at_once(corp: Corp) -> None:
-    first = sync.ask_for_run(corp, trigger="admin", actor="test")
-    with pytest.raises(sync.AlreadyRunning) as refusal:
+    first = runs.ask_for_run(corp, trigger="admin", actor="test")
+    with pytest.raises(runs.AlreadyRunning) as refusal:
         run(corp)
     assert refusal.value.run == first
-    with pytest.raises(sync.AlreadyRunning):
+    with pytest.raises(runs.AlreadyRunning):
         run(corp, userid="anybody")
 
 
 def test_runs_of_two_employees_do_not_exclude_each_other(corp: Corp, sim: Simulator) -> None:
     first, second = userids(sim, corp)[:2]
-    sync.ask_for_run(corp, trigger="admin", actor="test", userid=first)
+    runs.ask_for_run(corp, trigger="admin", actor="test", userid=first)
     assert run(corp, userid=second).state == "complete"
-    with pytest.raises(sync.AlreadyRunning):
+    with pytest.raises(runs.AlreadyRunning):
         run(corp, userid=first)
 
 
 def test_queued_run_is_done_by_a_worker_through_the_same_function(corp: Corp, sim: Simulator) -> None:
-    queued = sync.ask_for_run(corp, trigger="admin", actor="test")
+    queued = runs.ask_for_run(corp, trigger="admin", actor="test")
     assert queued.state == "queued"
     drain()
     queued.refresh_from_db()

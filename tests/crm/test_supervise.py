@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from contacts import sync
+from contacts import runs
 from contacts.models import SyncRun
 from crm.models import Corp
 from crm.simulator.server import Simulator
@@ -49,7 +49,7 @@ def wait_until(holds: object, seconds: float = 20) -> None:
 
 
 def ask(corp: Corp) -> SyncRun:
-    return sync.ask_for_run(corp, trigger="admin", actor="test")
+    return runs.ask_for_run(corp, trigger="admin", actor="test")
 
 
 def is_complete(run: SyncRun) -> bool:

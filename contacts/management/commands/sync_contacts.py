@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from contacts import sync
+from contacts import runs, sync
 from contacts.models import SyncPart, SyncRun
 from crm.command import Command as OurCommand
 from crm.command import bad_input, corp_of
@@ -62,7 +62,7 @@ class Command(OurCommand):
         if held is None or (options["corp"] and held.corp.corpid != options["corp"]):
             bad_input(f"There is no run {options['confirm_removals']}.")
         try:
-            sync.check_confirmable(held)
+            runs.check_confirmable(held)
         except Conflict as error:
             bad_input(f"Run {held.pk}: {error}", code=error.code)
         return held.corp, held.userid, held
@@ -76,10 +76,10 @@ class Command(OurCommand):
                 run = sync.run_now(
                     corp, trigger=trigger, actor="command", userid=userid, confirms=held, on_page=show
                 )
-        except sync.AlreadyRunning as error:
+        except runs.AlreadyRunning as error:
             self.say(f"{corp.corpid}: run {error.run.pk} is already working on this.")
             return {"code": "already_running", "run": error.run.pk}, ALREADY_RUNNING
-        document = sync.report(run)
+        document = runs.report(run)
         if not quiet:
             self.stdout.write(_sentence(corp, document))
         for line in document["errors"]:
