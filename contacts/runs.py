@@ -189,7 +189,7 @@ def heartbeat(run: SyncRun) -> Iterator[None]:
 
 
 def report(run: SyncRun) -> dict[str, Any]:
-    """The run as REST and `sync_contacts --json` show it (product.md 6)."""
+    """The run as REST and `sync_contacts --json` show it (docs/reference/contract.md, Shapes)."""
     counts = "calls pages seen new changed unchanged absent ended quarantined".split()
     return {
         "id": run.pk,

@@ -59,6 +59,7 @@ def execute(run_id: int, *, on_page: Callable[[SyncRun], None] = lambda run: Non
 
 
 def _work(run: SyncRun, on_page: Callable[[SyncRun], None]) -> None:
+    provider: Provider | None = None
     try:
         run.agent = first_agent(run.corp)
         fence(run, agent=run.agent)
@@ -66,6 +67,7 @@ def _work(run: SyncRun, on_page: Callable[[SyncRun], None]) -> None:
         walk = _prepare(run, provider, on_page)
     except ProviderError as error:
         log.warning("sync run %s of %s read nothing: %s", run.pk, run.corp.corpid, error)
+        fence(run, calls=provider.tally.calls if provider else 0)
         _finish(run, SyncRun.State.FAILED, errors=[RunError.of(error, userid=run.userid or None)])
         return
     _walk_all(walk)

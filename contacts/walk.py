@@ -173,7 +173,7 @@ def _fail(walk: Walk, part: SyncPart, error: ProviderError) -> None:
 
 
 def _split(part: SyncPart) -> list[SyncPart]:
-    """A chunk hides who failed: its halves are listed on their own until the guilty one stands alone (A14)."""
+    """A chunk hides who failed: its halves are listed on their own until the guilty one stands alone (contract A14)."""
     middle = len(part.userids) // 2
     with transaction.atomic():
         SyncPart.objects.filter(pk=part.pk).update(state=SyncPart.State.SPLIT)

@@ -1,4 +1,4 @@
-"""What our commands share: one JSON document on stdout, sentences on stderr, exit codes of product.md 4."""
+"""What our commands share: one JSON document on stdout, sentences on stderr, exit codes that scripts rely on."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ class Refusal(CommandError):
 
 
 class Command(BaseCommand):
-    """A command whose bad input is exit 2, said in one sentence, and under `--json` also in one document (A3)."""
+    """A command whose bad input is exit 2, said in one sentence, with `--json` also in one document (contract A3)."""
 
     requires_system_checks = ()  # they import every page of the web; `check` and `migrate` run them
     _has_printed = False

@@ -22,7 +22,9 @@ from crm.providers.transport import Timeouts
 REFRESH_LEASE_S = 15
 REFRESH_WAIT_S = 20
 FAILURES_PER_MINUTE = 5
-LOT = 10  # acquisitions taken from the shared row at a time: ten times cheaper than one by one (performance.md 2)
+# Acquisitions taken from the shared row at a time: ten times cheaper than one by one
+# (docs/explanation/architecture.md, Figures behind choices).
+LOT = 10
 
 
 def first_agent(corp: Corp) -> Agent:

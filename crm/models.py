@@ -175,7 +175,7 @@ class Event(models.Model):
     )
     verb = models.CharField(_("verb"), max_length=40)
     subject_type = models.CharField(_("subject"), max_length=20)
-    subject_id = models.CharField(_("subject id"), max_length=40)
+    subject_id = models.CharField(_("subject id"), max_length=64)
     contact_id = models.BigIntegerField(null=True)
     actor = models.CharField(_("actor"), max_length=64)
     changes = models.JSONField(_("changes"), default=dict)

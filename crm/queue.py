@@ -1,7 +1,8 @@
 """The only importer of django_q: ring a bell, keep the table of schedules, run what was rung.
 
 django-q2's own cluster shares one pipe among its workers, and a worker killed in it freezes all the others
-(reproduced: libraries.md 2.3). So each worker here is one plain process over the same tables.
+(reproduced: guarantees F1; docs/explanation/architecture.md). So each worker here is one plain process over the same
+tables.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Roles: what each may do at all (the verb). To which rows is `visible_to` (the reach). guarantees.md section 5."""
+"""Roles: what each may do at all (the verb). To which rows is `visible_to` (the reach). Contract C12 has the table."""
 
 from typing import Final
 

@@ -1,4 +1,7 @@
-"""The table of periodic jobs, applied after migrate. All are bells: they say "look now" (style.md 1)."""
+"""The table of periodic jobs, applied after migrate. All are bells: they say "look now".
+
+Why bells: docs/explanation/architecture.md, Six ideas.
+"""
 
 from dataclasses import dataclass
 

@@ -12,7 +12,7 @@ from messaging.models import Delivery, Message
 
 State = Delivery.State
 
-# product.md 9; nothing else may happen to a delivery.
+# The picture of it is in docs/explanation/architecture.md; nothing else may happen to a delivery.
 EDGES: Final[dict[State, frozenset[State]]] = {
     State.QUEUED: frozenset({State.SENDING, State.CANCELLED, State.EXPIRED}),
     State.SENDING: frozenset({State.ACCEPTED, State.QUEUED, State.FAILED, State.UNCERTAIN}),

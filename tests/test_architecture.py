@@ -116,6 +116,41 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert broken == []
 
 
+def rows_of(page: str) -> set[str]:
+    """The numbers of the rows of a page of promises."""
+    text = (REFERENCE / page).read_text(encoding="utf-8")
+    return set(re.findall(r"^\| ([A-Z]\d+) \|", text, re.M))
+
+
+def cited(page: str) -> set[str]:
+    """The rows that Python files cite as `contract A12, F13` or `guarantees S4–S8`."""
+    citation = re.compile(rf"\b{page} ([A-Z]\d+(?:(?:, |–| and )[A-Z]\d+)*)", re.I)
+    found: set[str] = set()
+    for path in listed("*.py"):
+        for rows in citation.findall(path.read_text(encoding="utf-8")):
+            for letter, first, last in re.findall(r"([A-Z])(\d+)(?:–[A-Z](\d+))?", rows):
+                found.update(f"{letter}{n}" for n in range(int(first), int(last or first) + 1))
+    return found
+
+
+@pytest.mark.parametrize("page", ["contract", "guarantees"])
+def test_promises_that_are_cited_have_their_row(page: str) -> None:
+    assert cited(page) - rows_of(f"{page}.md") == set()
+
+
+def test_guarantees_name_tests_that_exist() -> None:
+    text = (REFERENCE / "guarantees.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+/test_\w+\.py)(?:::(\w+))?`", text)
+    files = {file: ROOT / "tests" / file for file, _ in named}
+    assert [file for file, path in files.items() if not path.exists()] == []
+    assert [name for file, name in named if name and f"def {name}(" not in files[file].read_text()] == []
+
+
+def test_pages_that_comments_name_exist() -> None:
+    named = {page for path in listed("*.py") for page in re.findall(r"docs/[\w/-]+\.md", path.read_text())}
+    assert [page for page in sorted(named) if not (ROOT / page).exists()] == []
+
+
 def test_files_of_code_can_be_read_in_one_sitting() -> None:
     files = [
         path for path in listed("*.py") if not {"migrations", "tests"} & set(path.relative_to(ROOT).parts)

@@ -74,7 +74,7 @@ class FollowUserAdmin(ScopedAdmin):
     readonly_fields = ("contact_link", "employee", "remark", "channel", "last_follow_up_at", "ended_cell")
 
     def reach(self, request: HttpRequest, rows: QuerySet) -> QuerySet:
-        """One's own relations, a manager's those of the led teams: the matrix of guarantees.md 5, "Follow row"."""
+        """One's own relations, a manager's those of the led teams (contract C12)."""
         reached = Employee.objects.reached_by(request.user)
         return rows.visible_to(request.user).filter(employee__in=reached).defer("raw")  # type: ignore[attr-defined]
 

@@ -1,4 +1,4 @@
-"""The mirror's rows as JSON (product.md 6), and the bodies that POST and PATCH take.
+"""The mirror's rows as JSON (docs/reference/contract.md, Shapes), and the bodies that POST and PATCH take.
 
 What rows lack (tags by id, the last `seq`) is looked up once per page by `contacts.api.lookups` and passed in the
 context, beside `caller`.

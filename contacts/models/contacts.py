@@ -64,7 +64,7 @@ class Contact(models.Model):
     name = models.CharField(pgettext_lazy("person", "name"), max_length=LIMITS["name"], blank=True)
     nickname = models.CharField(_("nickname"), max_length=LIMITS["nickname"], blank=True)
     avatar = models.CharField(_("avatar"), max_length=LIMITS["avatar"], blank=True)
-    # No choices check: the provider adds numbers without notice, and odd but storable values are stored (F6).
+    # No choices check: the provider adds numbers without notice, and odd but storable values are stored (contract F6).
     type = models.BigIntegerField(_("type"), choices=Type, default=Type.WECHAT)
     gender = models.BigIntegerField(_("gender"), choices=Gender, default=Gender.UNKNOWN)
     position = models.CharField(_("position"), max_length=LIMITS["position"], blank=True)

@@ -13,7 +13,7 @@ from crm.providers.records import LIMITS
 
 
 class SyncRun(models.Model):
-    """One walk over a corp, or over one employee of it (`userid`), with what it found (product.md 7.7)."""
+    """One walk over a corp, or over one employee of it (`userid`), with what it found (docs/explanation/mirror.md)."""
 
     class State(models.TextChoices):
         QUEUED = "queued", pgettext_lazy("sync", "queued")

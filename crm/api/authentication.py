@@ -77,7 +77,7 @@ class Caller:
 
     @property
     def reads_free_text(self) -> bool:
-        """An auditor sees that something was written, never what (guarantees.md 5)."""
+        """An auditor sees that something was written, never what (contract C12)."""
         return self.role != roles.AUDITOR
 
     @property

@@ -17,7 +17,7 @@ from crm.errors import Conflict, CrmError, FieldError, Invalid, NotAllowed, NotF
 
 MEDIA_TYPE = "application/problem+json"
 STATUS: Mapping[type[CrmError], int] = {Invalid: 400, NotAllowed: 403, NotFound: 404, Conflict: 409}
-# Where DRF's word and the contract's differ (C7).
+# Where DRF's word and ours differ (contract C7).
 CODES = {"permission_denied": "forbidden", "invalid": "validation_error"}
 
 

@@ -166,7 +166,7 @@ class _NoCookies(http.cookiejar.DefaultCookiePolicy):
 
 
 class _CutQueries(logging.Filter):
-    """urllib3 logs whole URLs, and ours carry tokens and secrets (guarantees.md F8)."""
+    """urllib3 logs whole URLs, and ours carry tokens and secrets (guarantees F8)."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = re.sub(r"\?[^\s\"')]*", "?***", record.getMessage()), ()

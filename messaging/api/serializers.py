@@ -1,4 +1,4 @@
-"""Messages and deliveries as JSON (product.md 6), and the body that sends one."""
+"""Messages and deliveries as JSON (docs/reference/contract.md, Shapes), and the body that sends one."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""contacts/ and what hangs under one contact: shapes, filters, masking (product.md 6, contract C2, C14)."""
+"""contacts/ and what hangs under one contact: shapes, filters, masking (contract C2, C14)."""
 
 from datetime import timedelta
 from typing import Any

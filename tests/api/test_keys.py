@@ -1,4 +1,4 @@
-"""create_api_key (product.md 4, contract A18): shown once, kept as a digest."""
+"""create_api_key (contract A18): shown once, kept as a digest."""
 
 import json
 from io import StringIO

@@ -1,4 +1,4 @@
-"""messages/: accepting, previewing, reading and taking back (product.md 6 and 9); sending is tested elsewhere."""
+"""messages/: accepting, previewing, reading and taking back (contract C9, C11); sending has its own tests."""
 
 from typing import Any
 

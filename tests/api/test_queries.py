@@ -1,4 +1,4 @@
-"""A read costs a fixed number of queries, however many rows (product.md 6)."""
+"""A read costs a fixed number of queries, however many rows (docs/reference/contract.md, Figures)."""
 
 from typing import Any
 

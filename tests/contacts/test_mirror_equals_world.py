@@ -1,4 +1,4 @@
-"""The mirror ends equal to the provider, whatever changed there (product.md 7, guarantees S1, S3, S14)."""
+"""The mirror ends equal to the provider, whatever changed there (guarantees S1, S3, S13, S14)."""
 
 from typing import Any
 

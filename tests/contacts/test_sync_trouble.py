@@ -1,4 +1,4 @@
-"""A run in trouble: faults stay with the employee they hit, removals ask, a killed run goes on (S2, S4–S8, S10)."""
+"""A run in trouble: faults stay with whom they hit, removals ask, a killed run goes on (guarantees S2, S4–S8, S10)."""
 
 import os
 import signal
@@ -67,6 +67,7 @@ def test_no_token_fails_the_run_with_the_providers_words(corp: Corp) -> None:
     assert done.state == "failed"
     assert done.errors[0]["errcode"] == 40001
     assert done.errors[0]["userid"] is None
+    assert done.calls == 1
 
 
 def test_stale_cursor_starts_the_listing_again_once(corp: Corp, sim: Simulator) -> None:

@@ -1,4 +1,4 @@
-"""`check --deploy` refuses the defaults of a trial (product.md 5)."""
+"""`check --deploy` refuses the defaults of a trial (docs/how-to/deploy.md)."""
 
 from typing import Any
 

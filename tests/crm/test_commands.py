@@ -1,4 +1,4 @@
-"""The commands of product.md 4 as an operator or a script runs them: exit codes and JSON (contract A)."""
+"""The commands as an operator or a script runs them: exit codes and JSON (docs/reference/commands.md)."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""`make demo`: one command, the whole product; what it shows is what the simulator holds (product.md 3)."""
+"""`make demo`: one command, the whole product; what it shows is what the simulator holds (docs/tutorial)."""
 
 import signal
 import subprocess

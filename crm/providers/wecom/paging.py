@@ -10,7 +10,7 @@ MOST_PAGES = 10_000
 
 
 def next_cursor(answer: Reply) -> str:
-    """The cursor of the next page, "" at the end; what is neither string nor nothing is `bad_cursor` (F4)."""
+    """The cursor of the next page, "" at the end; what is neither string nor nothing: `bad_cursor` (contract F4)."""
     value = answer.data.get("next_cursor")
     if value is None:
         return ""
