@@ -1,34 +1,36 @@
 """What a complete listing did not show: suspected first, ended when confirmed, held when there is too much of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from contacts.listing import Listing
+from contacts.listing import Listing, RelationKey
 from contacts.models import Contact, FollowUser, SyncRun
 from crm import events
-from crm.models import Event
 
 CHUNK = 1000
 
 
-def mark_absent(listing: Listing, run: SyncRun, read_userids: Iterable[str]) -> int:
-    """Mark the live relations that a complete listing of these employees did not show; returns the newly marked."""
-    read = frozenset(read_userids)
+def mark_absent(listing: Listing, run: SyncRun, read: Set[int], *, also_seen: Set[int]) -> int:
+    """Mark the live relations that a complete listing of `read` did not show; returns the newly marked."""
     unseen = [
         known.follow_id
-        for (_, userid), known in listing.known.items()
-        if known.is_live and userid in read and known.follow_id not in listing.seen
+        for (_, employee_id), known in listing.known.items()
+        if known.is_live and employee_id in read and known.follow_id not in listing.seen
     ]
-    return sum(_mark(_suspects().filter(pk__in=chunk), run) for chunk in _chunks(unseen))
+    return sum(
+        _mark(_suspects().filter(pk__in=chunk), run)
+        for chunk in _chunks([pk for pk in unseen if pk not in also_seen])
+    )
 
 
-def mark_out_of_range(run: SyncRun, seen_unlisted: set[tuple[str, str]]) -> int:
+def mark_out_of_range(run: SyncRun, seen_unlisted: Set[RelationKey]) -> int:
     """Mark the relations of employees who are no longer listed, except those that a colleague's page showed."""
     gone = _suspects().filter(employee__corp=run.corp, employee__is_listed=False)
-    rows = gone.values_list("pk", "contact__external_userid", "employee__userid")
+    rows = gone.values_list("pk", "contact__external_userid", "employee_id")
     pks = [pk for pk, *key in rows.iterator(chunk_size=5000) if tuple(key) not in seen_unlisted]
     return sum(_mark(FollowUser.objects.filter(pk__in=chunk), run) for chunk in _chunks(pks))
 
@@ -43,23 +45,40 @@ def _mark(rows: QuerySet[FollowUser], run: SyncRun) -> int:
     return rows.filter(absent_since__isnull=True).update(absent_since=timezone.now(), absent_run=run)
 
 
-def trips_guard(run: SyncRun, read_userids: Iterable[str]) -> bool:
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The live relations a run can conclude about: of the employees `read` to the end, perhaps of the unlisted."""
+
+    run: SyncRun
+    read: frozenset[int]
+    with_unlisted: bool
+
+    def absent(self) -> QuerySet[FollowUser]:
+        employees = Q(employee__in=list(self.read))
+        if self.with_unlisted:
+            employees |= Q(employee__is_listed=False)
+        return _suspects().filter(employees, employee__corp=self.run.corp, absent_since__isnull=False)
+
+    def live(self) -> QuerySet[FollowUser]:
+        rows = _suspects().filter(employee__corp=self.run.corp)
+        return rows.filter(employee__userid=self.run.userid) if self.run.userid else rows
+
+
+def trips_guard(scope: Scope) -> bool:
     """Whether more is absent in the scope than a run may believe by itself (contract A8)."""
     count, share = settings.CRM_SYNC_REMOVAL_GUARD
-    absent = _scope(run, read_userids).filter(absent_since__isnull=False).count()
-    live = _suspects().filter(
-        employee__corp=run.corp, **({"employee__userid": run.userid} if run.userid else {})
-    )
-    return absent > count and absent > share * live.count()
+    absent = scope.absent().count()
+    return absent > count and absent > share * scope.live().count()
 
 
-def end_confirmed(run: SyncRun, read_userids: Iterable[str]) -> int:
+def end_confirmed(scope: Scope) -> int:
     """End what was absent in an earlier run and is absent in this one; contacts whom nobody follows become lost.
 
     A relation that was seen again has lost its `absent_since`, so what still bears one from an earlier run and
     belongs to an employee read completely now is confirmed.
     """
-    rows = _scope(run, read_userids).filter(absent_since__isnull=False).exclude(absent_run=run)
+    run = scope.run
+    rows = scope.absent().exclude(absent_run=run)
     if run.confirms_id:
         rows = rows.filter(absent_run__lte=run.confirms_id)
     ended = 0
@@ -67,14 +86,6 @@ def end_confirmed(run: SyncRun, read_userids: Iterable[str]) -> int:
         _end(chunk, run)
         ended += len(chunk)
     return ended
-
-
-def _scope(run: SyncRun, read_userids: Iterable[str]) -> QuerySet[FollowUser]:
-    """The live relations a run can conclude about: employees read to the end, and in a corp run those out of range."""
-    employees = Q(employee__userid__in=list(read_userids))
-    if not run.userid:
-        employees |= Q(employee__is_listed=False)
-    return _suspects().filter(employees, employee__corp=run.corp)
 
 
 def _end(follows: list[FollowUser], run: SyncRun) -> None:
@@ -104,7 +115,7 @@ def _end(follows: list[FollowUser], run: SyncRun) -> None:
     events.record(lines)
 
 
-def _lose(contact_ids: set[int], run: SyncRun, actor: str) -> list[Event]:
+def _lose(contact_ids: set[int], run: SyncRun, actor: str) -> list[events.Line]:
     followed = FollowUser.objects.current().filter(contact=OuterRef("pk"))
     lost = Contact.objects.filter(~Exists(followed), pk__in=contact_ids, state=Contact.State.ACTIVE)
     pks = list(lost.values_list("pk", flat=True))

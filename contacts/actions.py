@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -60,20 +60,25 @@ def create_contact(
     if not can(corp, Capability.CREATE_CONTACT):
         sentence = _("People cannot be created in this corp: the provider has no such call.")
         errors.append(FieldError("/corp", "unsupported", sentence))
+    if not corp.is_active:
+        errors.append(FieldError("/corp", "inactive", _("This corp is switched off.")))
     if texts["external_userid"] and corp.contacts.filter(external_userid=texts["external_userid"]).exists():
-        sentence = _("There is a contact with this external userid already.")
-        errors.append(FieldError("/external_userid", "exists", sentence))
+        errors.append(_exists())
     if errors:
         raise Invalid(_("The contact cannot be created."), errors=errors)
     texts["external_userid"] = texts["external_userid"] or f"wm{secrets.token_hex(15)}"
-    contact = Contact.objects.create(
-        corp=corp,
-        gender=gender,
-        type=type,
-        state=Contact.State.PENDING,
-        created_by_id=user.pk,
-        **texts,
-    )
+    try:
+        with transaction.atomic():
+            contact = Contact.objects.create(
+                corp=corp,
+                gender=gender,
+                type=type,
+                state=Contact.State.PENDING,
+                created_by_id=user.pk,
+                **texts,
+            )
+    except IntegrityError:  # somebody else wrote it since we looked
+        raise Invalid(_("The contact cannot be created."), errors=[_exists()]) from None
     follows = [FollowUser(contact=contact, employee=employee) for employee in followers]
     FollowUser.objects.bulk_create(follows)
     _record_creation(contact, follows, actor=actor)
@@ -81,11 +86,15 @@ def create_contact(
     return contact
 
 
+def _exists() -> FieldError:
+    sentence = _("There is a contact with this external userid already.")
+    return FieldError("/external_userid", "exists", sentence)
+
+
 def _followers(
     user: AbstractBaseUser | AnonymousUser, corp: Corp, userids: Sequence[str]
 ) -> tuple[list[Employee], list[FieldError]]:
-    reached = Employee.objects.reached_by(user).filter(corp=corp, userid__in=list(userids))
-    found = {employee.userid: employee for employee in reached}
+    found = Employee.objects.reached_by(user).filter(corp=corp).named(userids)
     errors = [
         FieldError(f"/follow_users/{n}", "not_found", _("There is no such employee."))
         for n, userid in enumerate(userids)
@@ -97,7 +106,8 @@ def _followers(
         )
     if not visible_corps(user).filter(pk=corp.pk).exists():
         errors = [FieldError("/corp", "not_found", _("There is no such corp."))]
-    return list(found.values()), errors
+    named = [found[userid] for userid in userids if userid in found]
+    return list({employee.pk: employee for employee in named}.values()), errors
 
 
 def _text_errors(texts: dict[str, str]) -> list[FieldError]:
@@ -145,7 +155,9 @@ def unpushed() -> QuerySet[Contact]:
 def push_contact(contact_id: int) -> None:
     """Create the pending contact at the provider. Safe to repeat: the call is an upsert of the id we chose."""
     contact = (
-        Contact.objects.select_related("corp").filter(pk=contact_id, state=Contact.State.PENDING).first()
+        Contact.objects.select_related("corp")
+        .filter(pk=contact_id, state=Contact.State.PENDING, corp__is_active=True)
+        .first()
     )
     if contact is None:
         return
@@ -162,12 +174,24 @@ def push_contact(contact_id: int) -> None:
         type=contact.type,
     )
     try:
-        open_provider(first_agent(contact.corp)).create_contact(record)
+        made = open_provider(first_agent(contact.corp)).create_contact(record)
     except ProviderError as error:
         _note_failure(contact, error)
         return
-    with transaction.atomic():
-        _move(contact, Contact.State.PENDING, Contact.State.ACTIVE, actor="worker")
+    _note_success(contact, external_userid=made)
+
+
+def _note_success(contact: Contact, *, external_userid: str) -> None:
+    """The provider has it, under the id it answered: mostly the one we chose."""
+    pending, active, failed = Contact.State.PENDING, Contact.State.ACTIVE, Contact.State.FAILED
+    try:
+        with transaction.atomic():
+            _move(contact, pending, active, actor="worker", external_userid=external_userid)
+    except IntegrityError:
+        error = f"id_taken: it was made as {external_userid}"
+        log.warning("contact %s: %s", contact.pk, error)
+        with transaction.atomic():
+            _move(contact, pending, failed, actor="worker", error=error[:500])
 
 
 def _note_failure(contact: Contact, error: ProviderError) -> None:
@@ -182,10 +206,17 @@ def _note_failure(contact: Contact, error: ProviderError) -> None:
         _move(contact, Contact.State.PENDING, Contact.State.FAILED, actor="worker", error=str(error)[:500])
 
 
-def _move(contact: Contact, old: str, new: str, *, actor: str, error: str = "") -> bool:
+def _move(
+    contact: Contact, old: str, new: str, *, actor: str, error: str = "", external_userid: str = ""
+) -> bool:
     """One conditional UPDATE that names the state it leaves, and its event."""
     rows = Contact.objects.filter(pk=contact.pk, state=old)
-    if not rows.update(state=new, create_error=error, updated_at=timezone.now()):
+    changes = {"state": [old, new]}
+    fields = {"state": new, "create_error": error}
+    if external_userid and external_userid != contact.external_userid:
+        changes["external_userid"] = [contact.external_userid, external_userid]
+        fields["external_userid"] = external_userid
+    if not rows.update(**fields, updated_at=timezone.now()):
         return False
     line = events.event(
         "contact.updated",
@@ -194,7 +225,7 @@ def _move(contact: Contact, old: str, new: str, *, actor: str, error: str = "") 
         actor=actor,
         corp_id=contact.corp_id,
         contact_id=contact.pk,
-        changes={"state": [old, new]},
+        changes=changes,
     )
     events.record([line])
     return True

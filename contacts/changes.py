@@ -1,68 +1,86 @@
-"""One page's changes: read the rows it touches, decide in memory, write in bulk with their events."""
+"""One batch of changed items: read the rows it touches, decide in memory, write in bulk with the events."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils import timezone
 
-from contacts.listing import Counts, Known, Listing, RelationKey, note_unlisted, own_userids
+from contacts.listing import Applied, Known, Listing, RelationKey
 from contacts.models import Contact, Employee, FollowUser, Tag
-from crm import events
-from crm.models import Event
+from crm import bulk, events
 from crm.providers.records import CONTACT_FIELDS, FOLLOW_FIELDS, ContactRecord, FollowRecord, TagRecord, told
 
+Values = dict[str, Any]  # the columns of a row that is not written yet
 
-class PageChanges:
-    """One page's changes: read what it touches, decide in memory, write in bulk."""
 
-    def __init__(self, listing: Listing, *, actor: str) -> None:
+class BatchChanges:
+    """What fresh items change. New rows stay plain values: a model object for each costs more than its insert."""
+
+    def __init__(self, listing: Listing, applied: Applied, *, actor: str) -> None:
         self.listing = listing
+        self.applied = applied
         self.corp = listing.corp
         self.actor = actor
         self.now = timezone.now()
+        self.met: dict[str, int] = {}  # employees first named by this batch: lower-case userid -> pk
+        self.met_userids: dict[int, str] = {}
         self.contacts: dict[str, Contact] = {}
         self.follows: dict[RelationKey, FollowUser] = {}
-        self.new_contacts: dict[str, Contact] = {}
-        self.new_follows: dict[RelationKey, FollowUser] = {}
+        self.new_contacts: dict[str, Values] = {}
+        self.new_follows: dict[RelationKey, Values] = {}
         self.contact_changes: dict[str, dict[str, Any]] = {}
         self.follow_changes: dict[RelationKey, dict[str, Any]] = {}
         self.restored: set[RelationKey] = set()
         self.found_again: set[str] = set()
         self.touched: set[RelationKey] = set()  # digest, raw or absence to write, though nothing told changed
-        self.mine: set[RelationKey] = set()  # what this listing is authoritative for
+        self.mine: dict[
+            RelationKey, bytes
+        ] = {}  # what this listing is authoritative for, with the item's digest
 
-    def apply(self, fresh: list[tuple[ContactRecord, bytes]], counts: Counts) -> None:
-        self._load(item for item, _ in fresh)
-        for item, digest in fresh:
-            outcome = self._decide(item, digest)
-            setattr(counts, outcome, getattr(counts, outcome) + 1)
+    def apply(self, fresh: list[ContactRecord]) -> None:
+        self._load(fresh)
+        for item in fresh:
+            outcome = self._decide(item)
+            setattr(self.applied.counts, outcome, getattr(self.applied.counts, outcome) + 1)
         self._write()
 
-    def _load(self, items: Iterable[ContactRecord]) -> None:
-        records = {item.external_userid: item for item in items}
-        userids = {
-            follow.userid for item in records.values() for follow in item.follows
-        } | self.listing.userids
-        self._ensure_employees(userids)
-        self._ensure_tags(tag for item in records.values() for follow in item.follows for tag in follow.tags)
-        found = Contact.objects.filter(corp=self.corp, external_userid__in=list(records))
+    def _load(self, items: list[ContactRecord]) -> None:
+        self._meet({follow.userid for item in items for follow in item.follows})
+        self._ensure_tags(tag for item in items for follow in item.follows for tag in follow.tags)
+        found = Contact.objects.filter(
+            corp=self.corp, external_userid__in={item.external_userid for item in items}
+        )
         self.contacts = {contact.external_userid: contact for contact in found}
-        contacts = {contact.pk: contact for contact in self.contacts.values()}
-        userid_of = {pk: userid for userid, pk in self.listing.employees.items()}
-        for follow in FollowUser.objects.filter(contact__in=list(contacts)).defer("raw"):
-            follow.contact = contacts[follow.contact_id]
-            self.follows[follow.contact.external_userid, userid_of.get(follow.employee_id, "")] = follow
+        if self.contacts:
+            self._load_follows(items)
 
-    def _ensure_employees(self, userids: set[str]) -> None:
+    def _load_follows(self, items: list[ContactRecord]) -> None:
+        """The relations that the items name, and those of this listing's employees."""
+        by_pk = {contact.pk: contact for contact in self.contacts.values()}
+        named = {
+            self._employee(follow.userid) for item in items for follow in item.follows
+        } | self.listing.members
+        rows = FollowUser.objects.filter(contact__in=list(by_pk), employee__in=named).defer("raw")
+        for follow in rows:
+            follow.contact = by_pk[follow.contact_id]
+            self.follows[follow.contact.external_userid, follow.employee_id] = follow
+
+    def _employee(self, userid: str) -> int:
+        return self.listing.roll.find(userid) or self.met[userid.lower()]
+
+    def _meet(self, userids: set[str]) -> None:
         """A follower we have not met gets a row: being named by the provider is enough (contract A15, F7)."""
-        missing = userids - self.listing.employees.keys()
+        missing = {
+            userid.lower(): userid for userid in sorted(userids) if self.listing.roll.find(userid) is None
+        }
         if not missing:
             return
-        Employee.objects.bulk_create(
-            [Employee(corp=self.corp, userid=userid) for userid in sorted(missing)], ignore_conflicts=True
+        made = Employee.objects.bulk_create(
+            [Employee(corp=self.corp, userid=userid) for userid in missing.values()]
         )
-        made = list(Employee.objects.filter(corp=self.corp, userid__in=missing))
-        self.listing.employees.update((employee.userid, employee.pk) for employee in made)
+        self.met = {employee.userid.lower(): employee.pk for employee in made}
+        self.met_userids = {employee.pk: employee.userid for employee in made}
+        self.applied.employees += [(employee.userid, employee.pk) for employee in made]
         events.record(self._event("employee.created", "employee", employee.pk) for employee in made)
 
     def _ensure_tags(self, tags: Iterable[TagRecord]) -> None:
@@ -82,77 +100,73 @@ class PageChanges:
         )
         events.record(self._event("tag.created", "tag", tag_id) for tag_id in named)
 
-    def _decide(self, item: ContactRecord, digest: bytes) -> str:
+    def _decide(self, item: ContactRecord) -> str:
         is_new = self._decide_contact(item)
-        mine = own_userids(self.listing, item)
-        self.mine.update((item.external_userid, userid) for userid in mine)
-        told_follows = {follow.userid: follow for follow in item.follows}
-        for userid in [*mine, *(u for u in told_follows if u not in mine)]:
-            record = told_follows.get(userid) or FollowRecord(userid=userid)
-            is_new |= self._decide_follow(item, record, digest if userid in mine else None)
-        note_unlisted(self.listing, item)
+        records = {self._employee(follow.userid): follow for follow in item.follows}
+        owners = self.listing.owners(item)
+        for pk in owners:
+            self.mine[item.external_userid, pk] = item.digest
+            records.setdefault(pk, FollowRecord(userid=self.listing.roll.userid(pk)))
+        for pk, record in records.items():
+            is_new |= self._decide_follow(item, pk, record, is_mine=pk in owners)
+        keys = {(item.external_userid, pk) for pk in records}
+        self.applied.seen_unlisted |= {key for key in keys if key[1] not in self.listing.listed}
         if is_new:
             return "new"
-        keys = [(item.external_userid, userid) for userid in told_follows] + [
-            (item.external_userid, u) for u in mine
-        ]
-        changed = item.external_userid in self.contact_changes or item.external_userid in self.found_again
-        return (
-            "changed"
-            if changed or any(k in self.follow_changes or k in self.restored for k in keys)
-            else "unchanged"
+        contact_changed = (
+            item.external_userid in self.contact_changes or item.external_userid in self.found_again
         )
+        follow_changed = not keys.isdisjoint(self.follow_changes) or not keys.isdisjoint(self.restored)
+        return "changed" if contact_changed or follow_changed else "unchanged"
 
     def _decide_contact(self, item: ContactRecord) -> bool:
         values = told(item, CONTACT_FIELDS)
-        contact = self.contacts.get(item.external_userid)
+        key = item.external_userid
+        if key in self.new_contacts:  # the same person again, on another follower's item
+            self.new_contacts[key].update(values)
+            return False
+        contact = self.contacts.get(key)
         if contact is None:
-            contact = Contact(corp=self.corp, external_userid=item.external_userid, **values)
-            self.contacts[item.external_userid] = self.new_contacts[item.external_userid] = contact
+            self.new_contacts[key] = values
             return True
         changes = _assign(contact, values)
-        if changes and item.external_userid not in self.new_contacts:
-            _merge(self.contact_changes.setdefault(item.external_userid, {}), changes)
         if contact.state == Contact.State.LOST:
-            self.found_again.add(item.external_userid)
+            self.found_again.add(key)
         elif contact.state != Contact.State.ACTIVE:  # created here, and met before the push was answered
-            change = {"state": [contact.state, Contact.State.ACTIVE]}
-            _merge(self.contact_changes.setdefault(item.external_userid, {}), change)
+            changes["state"] = [contact.state, Contact.State.ACTIVE]
         contact.state, contact.create_error = Contact.State.ACTIVE, ""
+        if changes:
+            _merge(self.contact_changes.setdefault(key, {}), changes)
         return False
 
-    def _decide_follow(self, item: ContactRecord, record: FollowRecord, digest: bytes | None) -> bool:
-        """Apply one relation; `digest` is None when the item names an employee whose listing this is not."""
-        key = (item.external_userid, record.userid)
-        values = told(record, FOLLOW_FIELDS)
+    def _decide_follow(self, item: ContactRecord, pk: int, record: FollowRecord, *, is_mine: bool) -> bool:
+        """Apply one relation; another employee's that an item names is only added (contract A15)."""
+        key = (item.external_userid, pk)
+        values = _columns(told(record, FOLLOW_FIELDS))
+        if is_mine:
+            values |= {"raw_digest": item.digest, "raw": item.raw.decode()}
         follow = self.follows.get(key)
         if follow is None:
-            follow = FollowUser(
-                contact=self.contacts[item.external_userid],
-                employee_id=self.listing.employees[record.userid],
-                **_columns(values),
-            )
-            self._stamp(key, follow, item.raw, digest)
-            self.follows[key] = self.new_follows[key] = follow
-            return True
-        changes = _assign(follow, _columns(values))
-        if changes and key not in self.new_follows:
+            is_new = key not in self.new_follows
+            self.new_follows.setdefault(key, {}).update(values)
+            return is_new
+        if is_mine and (follow.raw_digest is None or bytes(follow.raw_digest) != item.digest):
+            follow.raw_digest, follow.raw = item.digest, values["raw"]
+            self.touched.add(key)
+        if changes := _assign(
+            follow, {name: values[name] for name in values if name not in ("raw", "raw_digest")}
+        ):
             _merge(self.follow_changes.setdefault(key, {}), changes)
-        if digest is None and record.userid in self.listing.listed:
-            return False  # its own listing says whether it lives (contract A15)
+        if is_mine or pk not in self.listing.listed:  # else its own listing says whether it lives
+            self._bring_back(key, follow)
+        return False
+
+    def _bring_back(self, key: RelationKey, follow: FollowUser) -> None:
         if not follow.is_current:
             follow.ended_at, follow.ended_source = None, ""
             self.restored.add(key)
         if follow.absent_since is not None:
             follow.absent_since, follow.absent_run_id = None, None
-            self.touched.add(key)
-        self._stamp(key, follow, item.raw, digest)
-        return False
-
-    def _stamp(self, key: RelationKey, follow: FollowUser, raw: bytes, digest: bytes | None) -> None:
-        if digest is not None and (follow.raw_digest is None or bytes(follow.raw_digest) != digest):
-            follow.raw_digest = digest
-            follow.raw = raw.decode()
             self.touched.add(key)
 
     def _write(self) -> None:
@@ -162,69 +176,97 @@ class PageChanges:
         self._remember()
 
     def _write_contacts(self) -> None:
-        Contact.objects.bulk_create(list(self.new_contacts.values()), batch_size=500)
+        for pk, (key, values) in zip(
+            bulk.take_ids(Contact, len(self.new_contacts)), self.new_contacts.items(), strict=True
+        ):
+            values |= {"id": pk, "corp_id": self.corp.pk, "external_userid": key}
+        bulk.insert(Contact, list(self.new_contacts.values()))
         changed = self.contact_changes.keys() | self.found_again
-        rows = [self.contacts[external_userid] for external_userid in sorted(changed)]
+        rows = [self.contacts[key] for key in sorted(changed)]
         for contact in rows:
             contact.updated_at = self.now
-        fields = {"updated_at", "state", "create_error"}
-        fields.update(name for changes in self.contact_changes.values() for name in changes)
-        if rows:
-            Contact.objects.bulk_update(rows, sorted(fields), batch_size=200)
+        names = {name for changes in self.contact_changes.values() for name in changes}
+        bulk.update(Contact, sorted(names | {"updated_at", "state", "create_error"}), rows)
+        self._let_others_be_read_anew()
         # `updated_since` also finds a contact whose relations changed (contract F12).
-        touched = {key[0] for key in self.new_follows.keys() | self.restored | self.follow_changes.keys()}
+        touched = {key for key, _ in self.new_follows.keys() | self.restored | self.follow_changes.keys()}
         touched -= changed | self.new_contacts.keys()
         if touched:
-            pks = [self.contacts[external_userid].pk for external_userid in touched]
+            pks = [self.contacts[key].pk for key in touched]
             Contact.objects.filter(pk__in=pks).update(updated_at=self.now)
 
+    def _let_others_be_read_anew(self) -> None:
+        """Forget the digests of a changed contact's other relations.
+
+        A colleague's item may show the old name again, unchanged since that colleague's last listing; known by
+        its digest alone, it would never be compared with the row.
+        """
+        if self.contact_changes:
+            mine = [follow.pk for key, follow in self.follows.items() if key in self.mine]
+            changed = [self.contacts[key].pk for key in self.contact_changes]
+            FollowUser.objects.filter(contact__in=changed).exclude(pk__in=mine).update(raw_digest=None)
+
     def _write_follows(self) -> None:
-        FollowUser.objects.bulk_create(list(self.new_follows.values()), batch_size=500)
-        keys = (self.follow_changes.keys() | self.restored | self.touched) - self.new_follows.keys()
-        rows = [self.follows[key] for key in sorted(keys)]
-        for key in self.follow_changes.keys() | self.restored:
+        for pk, (key, values) in zip(
+            bulk.take_ids(FollowUser, len(self.new_follows)), self.new_follows.items(), strict=True
+        ):
+            values |= {"id": pk, "contact_id": self._contact_pk(key[0]), "employee_id": key[1]}
+        bulk.insert(FollowUser, list(self.new_follows.values()))
+        told_anew = self.follow_changes.keys() | self.restored
+        for key in told_anew:
             self.follows[key].updated_at = self.now
-        fields = {"updated_at", "ended_at", "ended_source", "absent_since", "absent_run"}
-        fields.update(name for changes in self.follow_changes.values() for name in changes)
-        plain = [row for row in rows if "raw" not in row.__dict__]
+        names = {"updated_at", "ended_at", "ended_source", "absent_since", "absent_run"}
+        names.update(name for changes in self.follow_changes.values() for name in changes)
+        rows = [self.follows[key] for key in sorted(told_anew | self.touched)]
+        # `raw` was left unread: only a row that was given a new one may write it.
         stamped = [row for row in rows if "raw" in row.__dict__]
-        if plain:
-            FollowUser.objects.bulk_update(plain, sorted(fields), batch_size=200)
-        if stamped:
-            FollowUser.objects.bulk_update(stamped, sorted(fields | {"raw", "raw_digest"}), batch_size=200)
+        bulk.update(FollowUser, sorted(names), [row for row in rows if "raw" not in row.__dict__])
+        bulk.update(FollowUser, sorted(names | {"raw", "raw_digest"}), stamped)
+
+    def _contact_pk(self, external_userid: str) -> int:
+        made = self.new_contacts.get(external_userid)
+        return int(made["id"]) if made else self.contacts[external_userid].pk
 
     def _write_events(self) -> None:
         lines = [
-            self._contact_event("contact.created", contact, {}) for contact in self.new_contacts.values()
+            self._contact_event("contact.created", values["id"], {}) for values in self.new_contacts.values()
         ]
-        for external_userid in self.found_again:
-            lines.append(self._contact_event("contact.restored", self.contacts[external_userid], {}))
-        for external_userid, changes in self.contact_changes.items():
-            lines.append(self._contact_event("contact.updated", self.contacts[external_userid], changes))
-        for key, follow in self.new_follows.items():
-            lines.append(self._follow_event("follow.started", follow, {"userid": [None, key[1]]}))
-        for key in self.restored:
-            lines.append(self._follow_event("follow.restored", self.follows[key], {"userid": [None, key[1]]}))
-        for key, changes in self.follow_changes.items():
-            lines.append(self._follow_event("follow.updated", self.follows[key], changes))
+        lines += [
+            self._contact_event("contact.restored", self.contacts[key].pk, {}) for key in self.found_again
+        ]
+        for key, changes in self.contact_changes.items():
+            lines.append(self._contact_event("contact.updated", self.contacts[key].pk, changes))
+        for (_, employee_id), values in self.new_follows.items():
+            change = {"userid": [None, self._userid(employee_id)]}
+            lines.append(self._follow_event("started", values["id"], values["contact_id"], change))
+        for relation in self.restored:
+            row = self.follows[relation]
+            change = {"userid": [None, self._userid(row.employee_id)]}
+            lines.append(self._follow_event("restored", row.pk, row.contact_id, change))
+        for relation, changes in self.follow_changes.items():
+            row = self.follows[relation]
+            lines.append(self._follow_event("updated", row.pk, row.contact_id, changes))
         events.record(lines)
 
-    def _contact_event(self, verb: str, contact: Contact, changes: dict[str, Any]) -> Event:
-        return self._event(verb, "contact", contact.pk, contact_id=contact.pk, changes=changes)
+    def _contact_event(self, verb: str, pk: int, changes: Mapping[str, Any]) -> events.Line:
+        return self._event(verb, "contact", pk, contact_id=pk, changes=changes)
 
-    def _follow_event(self, verb: str, follow: FollowUser, changes: dict[str, Any]) -> Event:
-        return self._event(verb, "follow_user", follow.pk, contact_id=follow.contact_id, changes=changes)
+    def _follow_event(self, what: str, pk: int, contact_id: int, changes: Mapping[str, Any]) -> events.Line:
+        return self._event(f"follow.{what}", "follow_user", pk, contact_id=contact_id, changes=changes)
 
-    def _event(self, verb: str, subject_type: str, subject_id: object, **about: Any) -> Event:
+    def _event(self, verb: str, subject_type: str, subject_id: object, **about: Any) -> events.Line:
         return events.event(verb, subject_type, subject_id, actor=self.actor, corp_id=self.corp.pk, **about)
 
+    def _userid(self, pk: int) -> str:
+        return self.met_userids.get(pk) or self.listing.roll.userid(pk)
+
     def _remember(self) -> None:
-        """Tell the listing what it has seen, and what is known from now on."""
-        for key in self.mine:
-            follow = self.follows[key]
-            self.listing.seen.add(follow.pk)
-            digest = bytes(follow.raw_digest) if follow.raw_digest else None
-            self.listing.known[key] = Known(follow.pk, digest, is_live=True, is_quiet=True)
+        """What the listing will have seen and will know, once the transaction has committed."""
+        for key, digest in self.mine.items():
+            follow = self.follows.get(key)
+            pk = follow.pk if follow else int(self.new_follows[key]["id"])
+            self.applied.seen.add(pk)
+            self.applied.known[key] = Known(pk, digest, is_live=True, is_quiet=True)
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -244,7 +286,11 @@ def _assign(row: Contact | FollowUser, values: Mapping[str, Any]) -> dict[str, A
 
 
 def _public(name: str, value: Any) -> Any:
-    return [events.mask_phone(phone) for phone in value] if name == "remark_mobiles" else value
+    if name == "remark_mobiles":
+        return [events.mask_phone(phone) for phone in value]
+    if name == "external_profile":
+        return None  # links and names of a person: that it changed is enough
+    return events.mask_id(value) if name == "unionid" else value
 
 
 def _merge(changes: dict[str, Any], more: dict[str, Any]) -> None:

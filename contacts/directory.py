@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from contacts.models import Employee, Tag, Team, TeamMembership
 from crm import events
-from crm.models import Corp, Event
+from crm.models import Corp
 from crm.providers.records import Directory, EmployeeRecord, TagRecord, TeamRecord, told
 
 STATUS: Final = {
@@ -44,8 +44,9 @@ def _apply_teams(corp: Corp, directory: Directory) -> dict[int, int]:
         team = held[record.department_id]
         before = (team.name, team.order, team.parent_id, team.absent_since)
         _fill_team(team, record)
-        parent = held.get(record.parent_id) if isinstance(record.parent_id, int) else None
-        team.parent_id = parent.pk if parent and parent is not team else None
+        if isinstance(record.parent_id, int):
+            parent = held.get(record.parent_id)
+            team.parent_id = parent.pk if parent and parent is not team else None
         team.absent_since = None
         if before != (team.name, team.order, team.parent_id, team.absent_since):
             changed.append(team)
@@ -66,27 +67,24 @@ def _fill_team(team: Team, record: TeamRecord) -> Team:
 
 
 def _apply_employees(corp: Corp, directory: Directory, *, actor: str) -> dict[str, Employee]:
-    held = {employee.userid: employee for employee in Employee.objects.filter(corp=corp)}
-    records = {record.userid: record for record in directory.employees}
+    """{lower-case userid: employee} of the corp, after the upsert; userids are told in any case."""
+    held = {employee.userid.lower(): employee for employee in Employee.objects.filter(corp=corp)}
+    records = {record.userid.lower(): record for record in directory.employees}
     for userid in directory.listed:
-        records.setdefault(userid, EmployeeRecord(userid=userid))
-    listed = frozenset(directory.listed)
+        records.setdefault(userid.lower(), EmployeeRecord(userid=userid))
+    listed = {userid.lower() for userid in directory.listed}
     made = [
-        Employee(corp=corp, userid=userid, **_employee_values(r))
-        for userid, r in records.items()
-        if userid not in held
+        Employee(corp=corp, userid=record.userid, is_listed=key in listed, **_employee_values(record))
+        for key, record in records.items()
+        if key not in held
     ]
-    for employee in made:
-        employee.is_listed = employee.userid in listed
     Employee.objects.bulk_create(made, batch_size=500)
     lines = [_employee_event("employee.created", employee, {}, actor) for employee in made]
     changed = []
-    for employee in held.values():
-        values: dict[str, Any] = {}
-        if employee.userid in records:
-            values = _employee_values(records[employee.userid])
-        if directory.listed_complete or employee.userid in listed:
-            values["is_listed"] = employee.userid in listed
+    for key, employee in held.items():
+        values = _employee_values(records[key]) if key in records else {}
+        if directory.listed_complete or key in listed:
+            values["is_listed"] = key in listed
         changes = {n: [getattr(employee, n), v] for n, v in values.items() if getattr(employee, n) != v}
         if changes:
             for name, value in values.items():
@@ -98,7 +96,7 @@ def _apply_employees(corp: Corp, directory: Directory, *, actor: str) -> dict[st
         fields = ["name", "alias", "position", "avatar", "status", "is_listed", "updated_at"]
         Employee.objects.bulk_update(changed, fields, batch_size=200)
     events.record(lines)
-    held.update((employee.userid, employee) for employee in made)
+    held.update((employee.userid.lower(), employee) for employee in made)
     return held
 
 
@@ -116,7 +114,7 @@ def _verb(changes: dict[str, list[Any]]) -> str:
     return "employee.returned" if old == Employee.Status.LEFT else "employee.updated"
 
 
-def _employee_event(verb: str, employee: Employee, changes: dict[str, Any], actor: str) -> Event:
+def _employee_event(verb: str, employee: Employee, changes: dict[str, Any], actor: str) -> events.Line:
     return events.event(verb, "employee", employee.pk, actor=actor, corp_id=employee.corp_id, changes=changes)
 
 
@@ -125,7 +123,7 @@ def _apply_memberships(
 ) -> None:
     """Replace the memberships of the employees whose departments were told; leaders come from either side."""
     leaders = {
-        (department.department_id, userid)
+        (department.department_id, userid.lower())
         for department in directory.teams
         if isinstance(department.leaders, tuple)
         for userid in department.leaders
@@ -135,12 +133,12 @@ def _apply_memberships(
     for record in directory.employees:
         if not isinstance(record.departments, tuple):
             continue
-        employee = employees[record.userid]
+        employee = employees[record.userid.lower()]
         told_employees.append(employee.pk)
         leads = record.leads if isinstance(record.leads, tuple) else ()
         for department_id in record.departments:
             if department_id in teams:
-                is_leader = department_id in leads or (department_id, record.userid) in leaders
+                is_leader = department_id in leads or (department_id, record.userid.lower()) in leaders
                 wanted[teams[department_id], employee.pk] = is_leader
     _replace_memberships(corp, told_employees, wanted)
 
@@ -214,5 +212,5 @@ def _tag_changes(tag: Tag, record: TagRecord | None) -> dict[str, Any]:
     return changes
 
 
-def _tag_event(verb: str, tag: Tag, changes: dict[str, Any], actor: str) -> Event:
+def _tag_event(verb: str, tag: Tag, changes: dict[str, Any], actor: str) -> events.Line:
     return events.event(verb, "tag", tag.tag_id, actor=actor, corp_id=tag.corp_id, changes=changes)

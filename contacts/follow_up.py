@@ -27,6 +27,8 @@ def plan_follow_up(
     require_planner(follow, user=user)
     if unknown := set(changes) - set(PLANNED):
         raise ValueError(f"not ours to change: {unknown}")
+    # The contact before the relation, as a sync does: the other way round they would wait for each other.
+    Contact.objects.select_for_update(no_key=True).only("pk").get(pk=follow.contact_id)
     follow = FollowUser.objects.select_for_update().get(pk=follow.pk)
     if not follow.is_current:
         raise Conflict(_("This employee no longer follows the contact."), code="ended")

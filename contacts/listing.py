@@ -1,17 +1,18 @@
 """The memory of one listing while it is walked: what we hold, what its pages have shown."""
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from contacts.models import Contact, FollowUser
+from contacts.roll import Roll
 from crm.models import Corp
 from crm.providers.records import ContactRecord
+
+RelationKey = tuple[str, int]  # (external_userid, primary key of the employee)
 
 
 @dataclass(slots=True)
 class Counts:
-    """What a page did, in the words of the run's report (contract F5)."""
+    """What a batch did, in the words of the run's report (contract F5)."""
 
     seen: int = 0
     new: int = 0
@@ -30,57 +31,79 @@ class Known:
     is_quiet: bool  # live, not suspected absent, of a contact in state active
 
 
-RelationKey = tuple[str, str]  # (external_userid, userid)
+@dataclass(slots=True)
+class Applied:
+    """What a batch came to; true, and told to the listing, once its transaction has committed."""
+
+    counts: Counts = field(default_factory=Counts)
+    seen: set[int] = field(default_factory=set)
+    seen_unlisted: set[RelationKey] = field(default_factory=set)
+    known: dict[RelationKey, Known] = field(default_factory=dict)
+    employees: list[tuple[str, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Listing:
-    """The memory of one listing while it is walked. `seen` are the follow rows its pages showed."""
+    """One listing: of the employees `members`. `seen` are the follow rows its pages showed.
+
+    `quiet` are the digests of items that change nothing: a page made of them needs no parsing. `restless` are
+    relations of unlisted employees that an item naming them brings back, however well its own digest is known.
+    """
 
     corp: Corp
-    userids: frozenset[str]
-    known: dict[RelationKey, Known]
-    employees: dict[str, int]  # userid -> pk, of the whole corp
-    listed: frozenset[str]  # userids whose own listing tells about their relations
+    members: frozenset[int]
+    roll: Roll
+    listed: frozenset[int]  # employees whose own listing tells about their relations
+    restless: frozenset[RelationKey] = frozenset()
+    known: dict[RelationKey, Known] = field(default_factory=dict)
+    quiet: dict[bytes, int] = field(default_factory=dict)  # digest -> follow row
     seen: set[int] = field(default_factory=set)
     seen_unlisted: set[RelationKey] = field(default_factory=set)
 
-
-def load_known(corp: Corp, userids: Iterable[str]) -> dict[RelationKey, Known]:
-    """Every relation we hold of the employees `userids`: one query."""
-    rows = FollowUser.objects.filter(employee__corp=corp, employee__userid__in=list(userids)).values_list(
-        "contact__external_userid",
-        "employee__userid",
-        "pk",
-        "raw_digest",
-        "ended_at",
-        "absent_since",
-        "contact__state",
-    )
-    return {
-        (external_userid, userid): Known(
-            pk,
-            bytes(digest) if digest else None,
-            ended_at is None,
-            ended_at is None and absent_since is None and state == Contact.State.ACTIVE,
+    def load(self) -> None:
+        """Every relation we hold of this listing's employees: one query."""
+        rows = FollowUser.objects.filter(employee__in=self.members).values_list(
+            "contact__external_userid",
+            "employee_id",
+            "pk",
+            "raw_digest",
+            "ended_at",
+            "absent_since",
+            "contact__state",
         )
-        for external_userid, userid, pk, digest, ended_at, absent_since, state in rows.iterator(
-            chunk_size=5000
-        )
-    }
+        for external_userid, employee_id, pk, digest, ended_at, absent_since, state in rows.iterator(5000):
+            is_live = ended_at is None
+            is_quiet = is_live and absent_since is None and state == Contact.State.ACTIVE
+            self._remember(
+                (external_userid, employee_id),
+                Known(pk, bytes(digest) if digest else None, is_live, is_quiet),
+            )
+
+    def absorb(self, applied: Applied) -> None:
+        self.roll.add(applied.employees)
+        self.seen |= applied.seen
+        self.seen_unlisted |= applied.seen_unlisted
+        for key, known in applied.known.items():
+            self._remember(key, known)
+
+    def _remember(self, key: RelationKey, known: Known) -> None:
+        self.known[key] = known
+        if known.is_quiet and known.digest is not None:
+            self.quiet[known.digest] = known.follow_id
+
+    def owners(self, item: ContactRecord) -> frozenset[int]:
+        """The employees of this listing whom the item belongs to. Where only one is listed, it is that one's."""
+        named = self.roll.pks(follow.userid for follow in item.follows) & self.members
+        return named or (self.members if len(self.members) == 1 else frozenset())
+
+    def unlisted(self, item: ContactRecord) -> set[RelationKey]:
+        """The relations the item names of employees who have no listing of their own."""
+        named = self.roll.pks(follow.userid for follow in item.follows)
+        return {(item.external_userid, pk) for pk in named - self.listed}
 
 
-def digest_of(raw: bytes) -> bytes:
-    return hashlib.blake2b(raw, digest_size=16).digest()
-
-
-def own_userids(listing: Listing, item: ContactRecord) -> list[str]:
-    """The employees of this listing whom the item belongs to. Where only one is listed, it is that one's."""
-    named = [follow.userid for follow in item.follows if follow.userid in listing.userids]
-    return named or (list(listing.userids) if len(listing.userids) == 1 else [])
-
-
-def note_unlisted(listing: Listing, item: ContactRecord) -> None:
-    for follow in item.follows:
-        if follow.userid not in listing.listed:
-            listing.seen_unlisted.add((item.external_userid, follow.userid))
+def restless_relations(corp: Corp) -> frozenset[RelationKey]:
+    """The relations of unlisted employees that are not live and quiet."""
+    rows = FollowUser.objects.filter(employee__corp=corp, employee__is_listed=False)
+    rows = rows.exclude(ended_at__isnull=True, absent_since__isnull=True)
+    return frozenset(rows.values_list("contact__external_userid", "employee_id"))

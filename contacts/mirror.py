@@ -1,52 +1,62 @@
-"""Records to rows: applies one page of a listing. Database only, idempotent, and blind to the network."""
+"""Records to rows: applies items of a listing. Database only, idempotent, and blind to the network."""
 
 from collections.abc import Iterable
 
 from django.utils import timezone
 
-from contacts.changes import PageChanges
-from contacts.listing import Counts, Listing, digest_of, note_unlisted, own_userids
+from contacts.changes import BatchChanges
+from contacts.listing import Applied, Listing
 from contacts.models import Quarantine, SyncRun
 from crm.providers.records import BadItem, ContactRecord
 
+Item = ContactRecord | BadItem | bytes
 
-def apply_items(listing: Listing, items: Iterable[ContactRecord | BadItem], *, run: SyncRun) -> Counts:
-    """Apply the items of one page inside the caller's transaction. Applying them twice changes nothing."""
-    counts = Counts()
-    fresh: list[tuple[ContactRecord, bytes]] = []
+
+def apply_items(listing: Listing, items: Iterable[Item], *, run: SyncRun) -> Applied:
+    """Apply items of a listing inside the caller's transaction. Applying them twice changes nothing.
+
+    `bytes` is the digest of an item that the listing knows as quiet. The caller tells the listing with
+    `absorb` once the transaction has committed.
+    """
+    applied = Applied()
+    fresh: list[ContactRecord] = []
     bad: list[BadItem] = []
     for item in items:
-        counts.seen += 1
+        applied.counts.seen += 1
         if isinstance(item, BadItem):
             bad.append(item)
-            continue
-        digest = digest_of(item.raw)
-        if _is_known(listing, item, digest):
-            counts.unchanged += 1
-        else:
-            fresh.append((item, digest))
-    counts.quarantined = len(bad)
+        elif (follow_id := _quiet_follow(listing, item, applied)) is not None:
+            applied.counts.unchanged += 1
+            applied.seen.add(follow_id)
+        elif isinstance(item, ContactRecord):
+            fresh.append(item)
+    applied.counts.quarantined = len(bad)
     if bad:
-        _quarantine(listing, bad, run=run)
+        _quarantine(listing, bad, applied, run=run)
     if fresh:
-        PageChanges(listing, actor=f"sync:{run.pk}").apply(fresh, counts)
-    return counts
+        BatchChanges(listing, applied, actor=f"sync:{run.pk}").apply(fresh)
+    return applied
 
 
-def _is_known(listing: Listing, item: ContactRecord, digest: bytes) -> bool:
-    mine = own_userids(listing, item)
-    rows = [listing.known.get((item.external_userid, userid)) for userid in mine]
-    if not mine or not all(row is not None and row.is_quiet and row.digest == digest for row in rows):
-        return False
-    listing.seen.update(row.follow_id for row in rows if row is not None)
-    note_unlisted(listing, item)
-    return True
+def _quiet_follow(listing: Listing, item: ContactRecord | bytes, applied: Applied) -> int | None:
+    """The follow row of an item that changes nothing."""
+    if isinstance(item, bytes):
+        return listing.quiet[item]
+    follow_id = listing.quiet.get(item.digest)
+    if follow_id is not None:
+        unlisted = listing.unlisted(item)
+        if not unlisted.isdisjoint(listing.restless):
+            return None
+        applied.seen_unlisted |= unlisted
+    return follow_id
 
 
-def _quarantine(listing: Listing, bad: list[BadItem], *, run: SyncRun) -> None:
+def _quarantine(listing: Listing, bad: list[BadItem], applied: Applied, *, run: SyncRun) -> None:
+    sole = next(iter(listing.members)) if len(listing.members) == 1 else None
     rows: dict[tuple[str, str, str], Quarantine] = {}
     for item in bad:
-        userid = item.userid or (next(iter(listing.userids)) if len(listing.userids) == 1 else "")
+        owner = listing.roll.find(item.userid) if item.userid else sole
+        userid = listing.roll.userid(owner) if owner else item.userid
         row = Quarantine(
             first_run=run,
             run=run,
@@ -67,10 +77,11 @@ def _quarantine(listing: Listing, bad: list[BadItem], *, run: SyncRun) -> None:
     )
     # A record that is listed but cannot be stored is not absent: keep what we hold of it.
     for item in bad:
-        for userid in [item.userid] if item.userid else listing.userids:
-            held = listing.known.get((item.external_userid, userid))
+        owner = listing.roll.find(item.userid) if item.userid else None
+        for pk in listing.members if owner is None else [owner]:
+            held = listing.known.get((item.external_userid, pk))
             if held is not None:
-                listing.seen.add(held.follow_id)
+                applied.seen.add(held.follow_id)
 
 
 def clear_quarantine(run: SyncRun, userids: Iterable[str]) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import connections, models
 from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models.functions import Lower
 
 from crm import roles
 
@@ -63,6 +65,16 @@ class EmployeeQuerySet(models.QuerySet["Employee"]):
         if role == roles.SALES:
             return self.filter(user=user.pk)
         return self.none()
+
+    def named(self, userids: Iterable[str]) -> dict[str, Employee]:
+        """{userid as asked for: employee}. The provider ignores the case of userids; an exact match goes first."""
+        wanted = {userid for userid in userids if "\0" not in userid}
+        lowered = {userid.lower() for userid in wanted}
+        rows = self.annotate(lowered=Lower("userid")).filter(Q(userid__in=wanted) | Q(lowered__in=lowered))
+        exact = {row.userid: row for row in rows}
+        alike = {row.userid.lower(): row for row in exact.values()}
+        found = {userid: exact.get(userid) or alike.get(userid.lower()) for userid in wanted}
+        return {userid: row for userid, row in found.items() if row is not None}
 
     def visible_to(self, user: User) -> Self:
         """The employees a person may look up: colleagues of one's own corp, so that a follow can be named."""

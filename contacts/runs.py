@@ -86,19 +86,47 @@ def check_confirmable(run: SyncRun) -> None:
         raise Conflict(_("This run is not waiting for a confirmation."), code="not_held")
 
 
-def create(corp: Corp, *, trigger: str, actor: str, userid: str, confirms: SyncRun | None) -> SyncRun:
+def create(
+    corp: Corp,
+    *,
+    trigger: str,
+    actor: str,
+    userid: str = "",
+    confirms: SyncRun | None = None,
+    is_mine: bool = False,
+) -> SyncRun:
+    """A run that waits for a worker, or (`is_mine`) runs in this process from the start.
+
+    Raises AlreadyRunning, and Conflict `corp_inactive`.
+    """
+    if not corp.is_active:
+        raise Conflict(_("This corp is inactive: it is neither synced nor written to."), code="corp_inactive")
+    known = corp.employees.filter(userid__iexact=userid).first() if userid else None
+    userid = known.userid if known else userid
     with transaction.atomic():
         Corp.objects.select_for_update().get(pk=corp.pk)  # one starter at a time decides for this corp
         interrupt_lapsed(corp)
         rivals = SyncRun.objects.active().filter(corp=corp)
         if userid:
-            rivals = rivals.filter(userid__in=("", userid))
+            rivals = rivals.filter(Q(userid="") | Q(userid__iexact=userid))
         rival = rivals.order_by("pk").first()
         if rival is not None:
             raise AlreadyRunning(rival)
+        lease_of_mine = _started() if is_mine else {}
         return SyncRun.objects.create(
-            corp=corp, trigger=trigger, actor=actor, userid=userid, confirms=confirms
+            corp=corp, trigger=trigger, actor=actor, userid=userid, confirms=confirms, **lease_of_mine
         )
+
+
+def _started() -> dict[str, Any]:
+    """What makes a run this process's own."""
+    now = timezone.now()
+    return {
+        "state": SyncRun.State.RUNNING,
+        "lease_token": uuid.uuid4(),
+        "lease_until": now + lease(),
+        "started_at": now,
+    }
 
 
 def interrupt_lapsed(corp: Corp | None = None) -> int:
@@ -114,7 +142,7 @@ def resumable(corp: Corp) -> QuerySet[SyncRun]:
     """Interrupted runs of the corp whose work is young enough to go on with."""
     young = timezone.now() - RESUME_WITHIN
     return SyncRun.objects.filter(
-        corp=corp, state=SyncRun.State.INTERRUPTED, finished_at__gte=young, resumed_by__isnull=True
+        corp=corp, state=SyncRun.State.INTERRUPTED, lease_until__gte=young, resumed_by__isnull=True
     )
 
 
@@ -125,7 +153,7 @@ def resume_interrupted() -> None:
     for corp in due_corps().filter(sync_runs__state=SyncRun.State.INTERRUPTED):
         for run in resumable(corp).exclude(hopeless):
             try:
-                ask_for_run(corp, trigger=again, actor="worker", userid=run.userid)
+                ask_for_run(corp, trigger=again, actor="worker", userid=run.userid, confirms=run.confirms)
             except AlreadyRunning:
                 continue
 
@@ -138,12 +166,7 @@ def due_corps() -> QuerySet[Corp]:
 
 def claim(run_id: int) -> SyncRun | None:
     """Take the queued run for this process. None when another has it (a bell may ring twice)."""
-    claimed = SyncRun.objects.filter(pk=run_id, state=SyncRun.State.QUEUED).update(
-        state=SyncRun.State.RUNNING,
-        lease_token=uuid.uuid4(),
-        lease_until=timezone.now() + lease(),
-        started_at=timezone.now(),
-    )
+    claimed = SyncRun.objects.filter(pk=run_id, state=SyncRun.State.QUEUED).update(**_started())
     return SyncRun.objects.select_related("corp").get(pk=run_id) if claimed else None
 
 

@@ -1,29 +1,37 @@
 """The engine of a run: reads the directory, walks every listing of its scope, and concludes."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, F
 from django.utils import timezone
 
 from contacts import runs
-from contacts.absence import end_confirmed, mark_out_of_range, trips_guard
+from contacts.absence import Scope, end_confirmed, mark_out_of_range, trips_guard
+from contacts.crew import walk_parts
 from contacts.directory import apply_directory, apply_tags
+from contacts.listing import restless_relations
 from contacts.mirror import clear_quarantine
-from contacts.models import Employee, FollowUser, SyncPart, SyncRun
+from contacts.models import Employee, FollowUser, Quarantine, SyncPart, SyncRun
+from contacts.roll import Roll
 from contacts.runs import RunError
-from contacts.walk import LeaseLost, Walk, fence, walk_part
+from contacts.walk import LeaseLost, Walk, fence
 from crm.connections import first_agent, open_provider
 from crm.models import Corp
-from crm.providers.base import Provider
-from crm.providers.errors import BadCredential, ProviderError
+from crm.providers.base import Capability, Provider
+from crm.providers.errors import ProviderError
+from crm.providers.records import TagRecord
 
 log = logging.getLogger("renmai.sync")
 
 # Employees share a listing up to this many known relations, so that memory stays bounded.
 ROWS_PER_LISTING: Final = 5000
+# Below this a page is bound by our own processor, and threads only get in each other's way.
+SLOW_CALL_S: Final = 0.02
 
 
 def run_now(
@@ -36,15 +44,17 @@ def run_now(
     on_page: Callable[[SyncRun], None] = lambda run: None,
 ) -> SyncRun:
     """Run in this process, to the end. Raises AlreadyRunning at once, never waits."""
-    run = runs.create(corp, trigger=trigger, actor=actor, userid=userid, confirms=confirms)
-    return execute(run.pk, on_page=on_page) or run
+    run = runs.create(corp, trigger=trigger, actor=actor, userid=userid, confirms=confirms, is_mine=True)
+    return _execute(run, on_page)
 
 
-def execute(run_id: int, *, on_page: Callable[[SyncRun], None] = lambda run: None) -> SyncRun | None:
+def execute(run_id: int) -> SyncRun | None:
     """Claim the queued run and walk it; None when another process has it."""
     run = runs.claim(run_id)
-    if run is None:
-        return None
+    return _execute(run, lambda run: None) if run else None
+
+
+def _execute(run: SyncRun, on_page: Callable[[SyncRun], None]) -> SyncRun:
     try:
         with runs.heartbeat(run):
             _work(run, on_page)
@@ -60,6 +70,7 @@ def execute(run_id: int, *, on_page: Callable[[SyncRun], None] = lambda run: Non
 
 def _work(run: SyncRun, on_page: Callable[[SyncRun], None]) -> None:
     provider: Provider | None = None
+    began = time.monotonic()
     try:
         run.agent = first_agent(run.corp)
         fence(run, agent=run.agent)
@@ -70,13 +81,14 @@ def _work(run: SyncRun, on_page: Callable[[SyncRun], None]) -> None:
         fence(run, calls=provider.tally.calls if provider else 0)
         _finish(run, SyncRun.State.FAILED, errors=[RunError.of(error, userid=run.userid or None)])
         return
-    _walk_all(walk)
+    is_slow = time.monotonic() - began > SLOW_CALL_S * max(1, provider.tally.calls)
+    at_once = settings.CRM_SYNC_LISTINGS if is_slow else 1
+    _walk_all(walk, at_once=at_once)
     _conclude(walk)
 
 
 def _prepare(run: SyncRun, provider: Provider, on_page: Callable[[SyncRun], None]) -> Walk:
     """Read the directory (of a corp run), take over an interrupted run's parts, and lay out the listings."""
-    actor = f"sync:{run.pk}"
     if run.userid:
         listed: Sequence[str] = (run.userid,)
         Employee.objects.get_or_create(corp=run.corp, userid=run.userid)
@@ -85,31 +97,43 @@ def _prepare(run: SyncRun, provider: Provider, on_page: Callable[[SyncRun], None
         directory = provider.directory()
         listed = directory.listed
         may_be_gone = directory.listed_complete
-        apply_directory(run.corp, directory, actor=actor)
         warnings = [RunError(None, w.code, w.errcode, w.errmsg[:500]) for w in directory.warnings]
-        warnings += _read_tags(run.corp, provider, actor=actor)
-        fence(run, calls=provider.tally.calls, warnings=[warning.as_json() for warning in warnings])
-    employees = dict(Employee.objects.filter(corp=run.corp).values_list("userid", "pk"))
+        tags = _read_tags(provider, warnings)
+        with transaction.atomic():
+            fence(run, calls=provider.tally.calls, warnings=[warning.as_json() for warning in warnings])
+            apply_directory(run.corp, directory, actor=f"sync:{run.pk}")
+            if tags is not None:
+                apply_tags(run.corp, tags, actor=f"sync:{run.pk}")
     resumed = _resume(run)
-    _lay_out(run, [userid for userid in listed if userid not in resumed], provider.employees_per_listing)
+    roll = Roll(run.corp)
+    done = roll.pks(resumed)
+    _lay_out(
+        run, [userid for userid in listed if roll.find(userid) not in done], provider.employees_per_listing
+    )
+    others = Employee.objects.filter(corp=run.corp, is_listed=True).values_list("pk", flat=True)
+    unlisted = FollowUser.objects.filter(employee__corp=run.corp, employee__is_listed=False)
+    must_parse = provider.items_name_colleagues and unlisted.exists()
     return Walk(
         run=run,
         provider=provider,
-        employees=employees,
-        listed=frozenset(listed),
+        roll=roll,
+        listed=frozenset(others) | roll.pks(listed),
         may_be_gone=may_be_gone and not resumed,
+        must_parse=must_parse,
+        restless=restless_relations(run.corp) if must_parse else frozenset(),
         on_page=on_page,
     )
 
 
-def _read_tags(corp: Corp, provider: Provider, *, actor: str) -> list[RunError]:
+def _read_tags(provider: Provider, warnings: list[RunError]) -> tuple[TagRecord, ...] | None:
+    """The corp's tag list; None where there is none to read or it could not be read."""
+    if Capability.LIST_TAGS not in provider.capabilities:
+        return None
     try:
-        tags = provider.tags()
+        return provider.tags()
     except ProviderError as error:
-        return [RunError.of(error, userid=None)]
-    if tags:
-        apply_tags(corp, tags, actor=actor)
-    return []
+        warnings.append(RunError.of(error, userid=None))
+        return None
 
 
 def _resume(run: SyncRun) -> set[str]:
@@ -122,6 +146,7 @@ def _resume(run: SyncRun) -> set[str]:
         SyncPart.objects.filter(run=before).exclude(state=SyncPart.State.SPLIT).update(run=run)
         SyncPart.objects.filter(run=run, state=SyncPart.State.FAILED).delete()
         FollowUser.objects.filter(absent_run=before).update(absent_run=run)
+        Quarantine.objects.filter(run=before).update(run=run)
     log.info("sync run %s goes on where run %s was interrupted", run.pk, before.pk)
     return {userid for userids in run.parts.values_list("userids", flat=True) for userid in userids}
 
@@ -147,30 +172,26 @@ def _lay_out(run: SyncRun, userids: Sequence[str], per_listing: int) -> None:
         fence(run, listings=run.parts.count())
 
 
-def _walk_all(walk: Walk) -> None:
-    waiting = list(walk.run.parts.exclude(state=SyncPart.State.COMPLETE).order_by("pk"))
+def _walk_all(walk: Walk, *, at_once: int) -> None:
     done = walk.run.parts.filter(state=SyncPart.State.COMPLETE, from_start=True)
-    walk.read.update(userid for userids in done.values_list("userids", flat=True) for userid in userids)
-    while waiting:
-        part = waiting.pop(0)
-        try:
-            waiting[:0] = walk_part(walk, part)
-        except BadCredential as error:
-            # The credential is dead, not the employee: asking on for each would only get the address blocked.
-            unread = [userid for left in (part, *waiting) for userid in left.userids]
-            walk.errors += [RunError.of(error, userid=userid) for userid in unread]
-            return
+    for userids in done.values_list("userids", flat=True):
+        walk.read |= walk.roll.pks(userids)
+    walk_parts(walk, walk.run.parts.exclude(state=SyncPart.State.COMPLETE).order_by("pk"), at_once=at_once)
 
 
 def _conclude(walk: Walk) -> None:
     run = walk.run
+    # A listing that failed might have named an unlisted colleague.
+    knows_the_gone = walk.may_be_gone and not (walk.errors and walk.provider.items_name_colleagues)
     with transaction.atomic():
         fence(run, calls=walk.provider.tally.calls)
-        if walk.may_be_gone:
+        if knows_the_gone:
             fence(run, absent=F("absent") + mark_out_of_range(run, walk.seen_unlisted))
-        held = not run.confirms_id and trips_guard(run, walk.read)
-        ended = 0 if held else end_confirmed(run, walk.read)
-        clear_quarantine(run, {*walk.read, *([] if walk.errors else [""])})
+        scope = Scope(run, frozenset(walk.read), with_unlisted=knows_the_gone)
+        held = not run.confirms_id and trips_guard(scope)
+        ended = 0 if held else end_confirmed(scope)
+        sound = {walk.roll.userid(pk) for pk in walk.read}
+        clear_quarantine(run, sound if run.userid or walk.errors else {*sound, ""})
         _finish(run, _state(walk, held=held), errors=walk.errors, ended=ended)
 
 

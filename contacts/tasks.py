@@ -2,7 +2,7 @@
 
 from contacts import actions, runs, sync
 from contacts.models import SyncRun
-from crm.queue import is_idle, ring
+from crm.queue import MAIN, is_idle, ring
 
 
 def sync_due() -> None:
@@ -29,5 +29,6 @@ def sweep() -> None:
     if is_idle(runs.LANE):
         for run_id in SyncRun.objects.filter(state=SyncRun.State.QUEUED).values_list("pk", flat=True)[:20]:
             ring("contacts.tasks.run_sync", run_id, lane=runs.LANE)
-    for contact_id in actions.unpushed().values_list("pk", flat=True)[:100]:
-        ring("contacts.tasks.push_contact", contact_id)
+    if is_idle(MAIN):
+        for contact_id in actions.unpushed().values_list("pk", flat=True)[:20]:
+            ring("contacts.tasks.push_contact", contact_id)

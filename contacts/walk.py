@@ -1,28 +1,38 @@
-"""Walks one listing to its end: pages in, rows out, and the faults that belong to one employee stay with that one."""
+"""Walks one listing: its pages are read (perhaps in a thread), applied in small batches, and concluded about."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import F
 
 from contacts.absence import mark_absent
-from contacts.listing import Counts, Listing, load_known
-from contacts.mirror import apply_items
+from contacts.listing import Applied, Listing, RelationKey
+from contacts.mirror import Item, apply_items
 from contacts.models import SyncPart, SyncRun
+from contacts.roll import Roll
 from contacts.runs import RunError
 from crm.providers.base import Provider
-from crm.providers.errors import BadCredential, Malformed, ProviderError, RateLimited, StaleCursor
+from crm.providers.errors import Malformed, ProviderError, RateLimited, StaleCursor
 from crm.providers.records import BadItem, Page
 
-NO_LICENCE = 701008
-PATIENCE_WITH_LIMITS = 5
+NO_LICENCE: Final = 701008
+PATIENCE_WITH_LIMITS: Final = 5
+# A batch is what a crash may repeat: small, yet a transaction and its bookkeeping are paid for once per batch.
+BATCH_FRESH_ITEMS: Final = 1000
+BATCH_PAGES: Final = 50
+BATCH_SECONDS: Final = 1.0
 
 
 class LeaseLost(Exception):
     """Another process took the run over: this one may write nothing more."""
+
+
+class CursorRepeated(Malformed):
+    """The listing runs in a circle."""
 
 
 @dataclass(slots=True)
@@ -31,115 +41,171 @@ class Walk:
 
     run: SyncRun
     provider: Provider
-    employees: dict[str, int]
-    listed: frozenset[str]
+    roll: Roll
+    listed: frozenset[int]  # employees whose own listing tells about their relations
     may_be_gone: bool = False  # the directory was complete, so who is not in it is out of range
+    must_parse: bool = False  # items may name unlisted employees, which only parsing tells
+    restless: frozenset[RelationKey] = frozenset()
     on_page: Callable[[SyncRun], None] = lambda run: None
-    read: set[str] = field(default_factory=set)
-    seen_unlisted: set[tuple[str, str]] = field(default_factory=set)
+    read: set[int] = field(
+        default_factory=set
+    )  # employees whose listing this run read from its start to its end
+    seen_unlisted: set[RelationKey] = field(default_factory=set)
     errors: list[RunError] = field(default_factory=list)
 
 
-def walk_part(walk: Walk, part: SyncPart) -> list[SyncPart]:
-    """Read the part to its end. Returns the halves it was split into when the provider refused it as a whole."""
-    try:
-        progress = _walk_pages(walk, part)
-    except BadCredential:
-        raise
-    except ProviderError as error:
-        if len(part.userids) > 1:
-            return _split(part)
-        _fail(walk, part, error)
-        return []
-    _complete(walk, part, progress)
-    return []
+def pages_of(walk: Walk, userids: list[str], listing: Listing, *, cursor: str) -> Iterator[Page]:
+    """Every page from `cursor` on; touches no row of the mirror, so it may run in a thread of its own.
 
-
-def _walk_pages(walk: Walk, part: SyncPart) -> "_Progress":
-    """All pages, started over once when a cursor goes stale or runs in a circle (guarantees S5)."""
-    try:
-        return _pages_from(walk, part, cursor=part.cursor)
-    except (StaleCursor, _CursorRepeated):
-        part.from_start, part.cursor = True, ""
-        return _pages_from(walk, part, cursor="")
-
-
-class _CursorRepeated(Malformed):
-    pass
-
-
-@dataclass(slots=True)
-class _Progress:
-    listing: Listing
-    unlicensed: set[str] = field(default_factory=set)
-
-
-def _pages_from(walk: Walk, part: SyncPart, *, cursor: str) -> _Progress:
-    part.from_start = cursor == ""
-    listing = Listing(
-        corp=walk.run.corp,
-        userids=frozenset(part.userids),
-        known=load_known(walk.run.corp, part.userids),
-        employees=walk.employees,
-        listed=walk.listed,
-    )
-    progress = _Progress(listing)
+    Raises CursorRepeated, Malformed `page_cap`, and what the provider raises.
+    """
     cursors = {cursor}
     for _ in range(settings.CRM_SYNC_MAX_PAGES):
-        page = _read_page(walk, part.userids, cursor)
-        progress.unlicensed.update(page.unlicensed)
+        page = _read_page(walk, userids, cursor, () if walk.must_parse else listing.quiet)
         if page.next_cursor and page.next_cursor in cursors:
-            raise _CursorRepeated("the same cursor came twice", code="cursor_repeated")
-        _apply(walk, part, progress.listing, page)
+            raise CursorRepeated("the same cursor came twice", code="cursor_repeated")
+        yield page
         if not page.next_cursor:
-            walk.seen_unlisted |= listing.seen_unlisted
-            return progress
+            return
         cursor = page.next_cursor
         cursors.add(cursor)
     raise Malformed(f"more than {settings.CRM_SYNC_MAX_PAGES} pages", code="page_cap")
 
 
-def _read_page(walk: Walk, userids: Sequence[str], cursor: str) -> Page:
+def _read_page(walk: Walk, userids: list[str], cursor: str, known: Any) -> Page:
     """One page; a frequency limit is waited for (the pace knows until when), it fails nothing by itself."""
     for _ in range(PATIENCE_WITH_LIMITS):
         try:
-            return walk.provider.contact_page(userids, cursor=cursor)
+            return walk.provider.contact_page(userids, cursor=cursor, known=known)
         except RateLimited as error:
             last = error
     raise last
 
 
-def _apply(walk: Walk, part: SyncPart, listing: Listing, page: Page) -> None:
-    """One transaction: the page's rows, its events, the part's progress and the run's counts, under the fence."""
-    items = [replace(i, position=part.seen + i.position) if isinstance(i, BadItem) else i for i in page.items]
-    for last_try in (False, True):
-        try:
-            with transaction.atomic():
-                counts = apply_items(listing, items, run=walk.run)
-                save_progress(walk, part, counts, cursor=page.next_cursor)
-        except IntegrityError:
-            # Another run (of one employee) or a callback wrote the same contact first: look again, once.
-            if last_try:
-                raise
-        else:
-            break
-    for name in ("seen", "new", "changed", "unchanged", "quarantined"):
-        setattr(part, name, getattr(part, name) + getattr(counts, name))
-    part.pages += 1
-    part.cursor = page.next_cursor
-    walk.on_page(walk.run)
+class PartWalk:
+    """One listing of the run in progress. All its writes happen in the process's main thread."""
 
+    def __init__(self, walk: Walk, part: SyncPart) -> None:
+        self.walk = walk
+        self.part = part
+        self.cursor = part.cursor
+        self.was_restarted = False
+        self._begin()
 
-def save_progress(walk: Walk, part: SyncPart, counts: Counts, *, cursor: str) -> None:
-    """Add `counts` to part and run; raises LeaseLost, which undoes the page, when the run is no longer ours."""
-    more = {
-        name: F(name) + getattr(counts, name)
-        for name in ("seen", "new", "changed", "unchanged", "quarantined")
-    }
-    fence(walk.run, pages=F("pages") + 1, calls=walk.provider.tally.calls, **more)
-    SyncPart.objects.filter(pk=part.pk).update(
-        pages=F("pages") + 1, cursor=cursor, state=SyncPart.State.RUNNING, from_start=part.from_start, **more
-    )
+    def _begin(self) -> None:
+        self.part.from_start = self.cursor == ""
+        self.listing = Listing(
+            corp=self.walk.run.corp,
+            members=self.walk.roll.pks(self.part.userids),
+            roll=self.walk.roll,
+            listed=self.walk.listed,
+            restless=self.walk.restless,
+        )
+        self.listing.load()
+        self.unlicensed: set[int] = set()
+        self._items: list[Item] = []
+        self._pages = 0
+        self._fresh = 0
+        self._flushed_at = time.monotonic()
+
+    def pages(self) -> Iterator[Page]:
+        return pages_of(self.walk, self.part.userids, self.listing, cursor=self.cursor)
+
+    def may_restart(self, error: ProviderError) -> bool:
+        """A stale or circling cursor: start the listing over, once (guarantees S5)."""
+        if self.was_restarted or not isinstance(error, (StaleCursor, CursorRepeated)):
+            return False
+        self._flush()
+        self.was_restarted, self.cursor = True, ""
+        self._begin()
+        return True
+
+    def add(self, page: Page) -> None:
+        seen = self.part.seen + len(self._items)
+        for item in page.items:
+            self._items.append(
+                replace(item, position=seen + item.position) if isinstance(item, BadItem) else item
+            )
+            self._fresh += not isinstance(item, bytes)
+        self._pages += 1
+        self.cursor = page.next_cursor
+        self.unlicensed |= self.walk.roll.pks(page.unlicensed)
+        is_old = time.monotonic() - self._flushed_at > BATCH_SECONDS
+        # The last page waits for `complete`, which writes it together with the conclusion.
+        if page.next_cursor and (is_old or self._fresh >= BATCH_FRESH_ITEMS or self._pages >= BATCH_PAGES):
+            self._flush()
+        self.walk.on_page(self.walk.run)
+
+    def _flush(self) -> None:
+        if self._pages:
+            self._write(lambda applied: {}, state=SyncPart.State.RUNNING)
+
+    def complete(self) -> None:
+        """The listing ended well: what it did not show is suspected, if this process read it from its start."""
+        read = self.listing.members - self.unlicensed
+
+        def conclude(applied: Applied) -> dict[str, int]:
+            if not self.part.from_start:
+                return {}
+            return {"absent": mark_absent(self.listing, self.walk.run, read, also_seen=applied.seen)}
+
+        self._write(conclude, state=SyncPart.State.COMPLETE)
+        self.walk.seen_unlisted |= self.listing.seen_unlisted
+        if self.part.from_start:
+            self.walk.read |= read
+        for pk in sorted(self.unlicensed & self.listing.members):
+            userid, words = self.walk.roll.userid(pk), "no interop licence (fail_info)"
+            self.walk.errors.append(RunError(userid, "errcode", NO_LICENCE, words, pages=self.part.pages))
+
+    def _write(self, conclude: Callable[[Applied], dict[str, int]], *, state: str) -> None:
+        """One transaction: rows, events, the part's progress and the run's counts, under the fence."""
+        for last_try in (False, True):
+            try:
+                with transaction.atomic():
+                    applied = apply_items(self.listing, self._items, run=self.walk.run)
+                    self._save_progress(applied, conclude(applied), state=state)
+            except (IntegrityError, OperationalError):
+                # Another run, a person or a callback wrote the same rows at the same time: look again, once.
+                if last_try:
+                    raise
+                self.walk.roll.reload()
+                self.listing.load()
+            else:
+                break
+        self.listing.absorb(applied)
+        self.part.seen += applied.counts.seen
+        self.part.pages += self._pages
+        self._items, self._pages, self._fresh = [], 0, 0
+        self._flushed_at = time.monotonic()
+
+    def _save_progress(self, applied: Applied, more: dict[str, int], *, state: str) -> None:
+        """Add to part and run; raises LeaseLost, which undoes the batch, when the run is no longer ours."""
+        names = ("seen", "new", "changed", "unchanged", "quarantined")
+        added = {name: getattr(applied.counts, name) for name in names} | more | {"pages": self._pages}
+        values = {name: F(name) + number for name, number in added.items() if number}
+        fence(self.walk.run, calls=self.walk.provider.tally.calls, **values)
+        SyncPart.objects.filter(pk=self.part.pk).update(
+            cursor=self.cursor, state=state, from_start=self.part.from_start, **values
+        )
+
+    def fail(self, error: ProviderError) -> list[SyncPart]:
+        """The halves of a chunk, to find who is guilty (contract A14); [] when this one employee is."""
+        self._flush()
+        if len(self.part.userids) > 1:
+            return self._split()
+        self.walk.errors.append(RunError.of(error, userid=self.part.userids[0], pages=self.part.pages))
+        with transaction.atomic():
+            fence(self.walk.run, calls=self.walk.provider.tally.calls)
+            SyncPart.objects.filter(pk=self.part.pk).update(state=SyncPart.State.FAILED)
+        return []
+
+    def _split(self) -> list[SyncPart]:
+        middle = len(self.part.userids) // 2
+        with transaction.atomic():
+            fence(self.walk.run, listings=F("listings") + 1)
+            SyncPart.objects.filter(pk=self.part.pk).update(state=SyncPart.State.SPLIT)
+            halves = [self.part.userids[:middle], self.part.userids[middle:]]
+            return [SyncPart.objects.create(run=self.part.run, userids=half) for half in halves]
 
 
 def fence(run: SyncRun, **values: Any) -> None:
@@ -147,35 +213,3 @@ def fence(run: SyncRun, **values: Any) -> None:
     mine = SyncRun.objects.filter(pk=run.pk, lease_token=run.lease_token, state=SyncRun.State.RUNNING)
     if not mine.update(**values):
         raise LeaseLost(f"run {run.pk} was taken over")
-
-
-def _complete(walk: Walk, part: SyncPart, progress: _Progress) -> None:
-    """What a listing did not show is suspected, unless another process had read its first pages."""
-    read = [userid for userid in part.userids if userid not in progress.unlicensed]
-    with transaction.atomic():
-        fence(walk.run, calls=walk.provider.tally.calls)
-        absent = mark_absent(progress.listing, walk.run, read) if part.from_start else 0
-        SyncRun.objects.filter(pk=walk.run.pk).update(absent=F("absent") + absent)
-        SyncPart.objects.filter(pk=part.pk).update(state=SyncPart.State.COMPLETE, absent=absent, cursor="")
-    if part.from_start:
-        walk.read.update(read)
-    for userid in sorted(progress.unlicensed & set(part.userids)):
-        walk.errors.append(
-            RunError(userid, "errcode", NO_LICENCE, "no interop licence (fail_info)", pages=part.pages)
-        )
-
-
-def _fail(walk: Walk, part: SyncPart, error: ProviderError) -> None:
-    walk.errors.append(RunError.of(error, userid=part.userids[0], pages=part.pages))
-    with transaction.atomic():
-        fence(walk.run, calls=walk.provider.tally.calls)
-        SyncPart.objects.filter(pk=part.pk).update(state=SyncPart.State.FAILED)
-
-
-def _split(part: SyncPart) -> list[SyncPart]:
-    """A chunk hides who failed: its halves are listed on their own until the guilty one stands alone (contract A14)."""
-    middle = len(part.userids) // 2
-    with transaction.atomic():
-        SyncPart.objects.filter(pk=part.pk).update(state=SyncPart.State.SPLIT)
-        halves = [part.userids[:middle], part.userids[middle:]]
-        return [SyncPart.objects.create(run=part.run, userids=half) for half in halves]

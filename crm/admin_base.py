@@ -14,6 +14,7 @@ from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from crm import roles
+from crm.models import Corp
 
 
 class CappedPaginator(Paginator):
@@ -61,7 +62,9 @@ class ScopedChangeList(ChangeList):
             self.paginator.is_capped and len(self.result_list) == self.list_per_page
         )
         if not self.result_list:
-            self.empty_state = self.model_admin.empty_state(request)
+            own = self.model_admin.empty_state
+            waits = self.model_admin.waits_for_corp and not Corp.objects.exists()
+            self.empty_state = first_step(request) if waits else own(request)
 
 
 class ScopedAdmin(ModelAdmin):
@@ -79,6 +82,7 @@ class ScopedAdmin(ModelAdmin):
     list_fullwidth = True
     compressed_fields = True
     warn_unsaved_form = True
+    waits_for_corp = True  # without a corp there can be no rows: the empty list says how to connect one
     lookups: tuple[str, ...] = ()  # query parameters allowed beside those of the filters
     add_label: Any = ""
 
@@ -210,6 +214,28 @@ class OversightMixin:
 
     def reach(self, request: HttpRequest, rows: QuerySet) -> QuerySet:
         return rows if roles.role_of(request.user) in {roles.ADMINISTRATOR, roles.AUDITOR} else rows.none()
+
+
+CONNECT = "python manage.py connect wecom --corpid ww… --agentid 1000002 --secret-env WECOM_SECRET"
+
+
+def first_step(request: HttpRequest) -> dict[str, Any]:
+    """What every page says as long as no corp is connected, in the form of `empty_state`."""
+    if not request.user.has_perm("crm.add_corp"):
+        return {
+            "title": _("No corp is connected yet"),
+            "text": _("An administrator connects the company; then one sync brings its contacts here."),
+            "buttons": [],
+        }
+    return {
+        "title": _("Connect your company first"),
+        "text": _(
+            "Enter corp id, agent id and secret in the form, or run the command; then press Sync now."
+            " Contacts appear here page by page."
+        ),
+        "command": CONNECT,
+        "buttons": [(_("Connect a corp"), reverse("admin:crm_corp_add"))],
+    }
 
 
 def is_administrator(request: HttpRequest) -> bool:

@@ -11,9 +11,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from crm.events import readable
+
 DASH: Final = SafeString('<span class="rm-dash">–</span>')
 
-FREE_TEXT: Final = frozenset({"remark", "description"})
 HIDDEN: Final = ("•••", "•••")
 
 # State words of every model to the colour people know from traffic lights.
@@ -84,8 +85,15 @@ def chips(texts: Iterable[object], *, most: int = 3) -> SafeString:
         return DASH
     shown = format_html_join("", '<bdi class="rm-chip">{}</bdi>', ((text,) for text in known[:most]))
     rest = known[most:]
+    told = ", ".join(map(str, rest))
     more = (
-        format_html('<span class="rm-chip" title="{}">+{}</span>', ", ".join(map(str, rest)), len(rest))
+        format_html(
+            '<span class="rm-chip rm-chip--more" title="{}"><span aria-hidden="true">+{}</span>'
+            '<span class="rm-sr">, {}</span></span>',
+            told,
+            len(rest),
+            told,
+        )
         if rest
         else ""
     )
@@ -129,9 +137,9 @@ def age(at: datetime | None) -> str:
     return ngettext("%(n)d day ago", "%(n)d days ago", seconds // 86_400) % {"n": seconds // 86_400}
 
 
-def masked_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """An event's changes as an auditor reads them: that free text changed, not what it says."""
-    return {name: HIDDEN if name in FREE_TEXT else change for name, change in changes.items()}
+def shown_changes(changes: Mapping[str, Any], *, reads_free_text: bool) -> dict[str, Any]:
+    """An event's changes as the reader may see them: of what is hidden, that it changed."""
+    return readable(changes, reads_free_text=reads_free_text, hidden=HIDDEN)
 
 
 def link(url: str, text: object) -> SafeString:

@@ -102,6 +102,12 @@ class ChoicesSelectMultiple(ChoicesSelect, widgets.UnfoldAdminMultipleAutocomple
 
     allow_multiple_selected = True
 
+    def build_attrs(
+        self, base_attrs: dict[str, Any], extra_attrs: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        # Each choice has its own cross; select2 would draw the one for all inside the list, where no reader finds it.
+        return {**super().build_attrs(base_attrs, extra_attrs), "data-allow-clear": "false"}
+
 
 def choices_answer(request: HttpRequest, rows: QuerySet[Model], *, per_page: int = 20) -> JsonResponse:
     """What ChoicesSelect asks for: one page of options, of rows already narrowed to the reach."""

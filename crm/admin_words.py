@@ -91,36 +91,49 @@ _CODES: Final[Mapping[str, Promise]] = {
     "no_sender": _("There is no employee in whose name it could be sent."),
     "not_friend": _("The contact has removed this employee."),
     "over_cap": _("The contact has already got as many mass messages as the provider allows."),
+    "id_taken": _("The provider keeps this person under an id that another contact here has already."),
+    "never_confirmed": _("The employee did not confirm it within 30 days."),
     "crashed": _("This program failed while sending it; its log says more."),
     "worker_lost": _("The worker that was sending it went away."),
 }
 
 # Codes whose `errmsg` is our own English, not the provider's words.
 _OURS: Final = frozenset(
-    {"not_friend", "over_cap", "worker_lost", "no_agent", "no_sender", "no_cover", "bad_recipient"}
+    {
+        "not_friend",
+        "over_cap",
+        "never_confirmed",
+        "worker_lost",
+        "no_agent",
+        "no_sender",
+        "no_cover",
+        "bad_recipient",
+    }
 )
 
 
 def provider_sentence(code: str, errcode: int | None = None, errmsg: str = "", *, fix: str = "") -> str:
     """What happened and what to do about it; the provider's own words stand behind it in brackets."""
-    known = _SENTENCES.get(_SAME_AS.get(errcode, errcode)) if errcode is not None else None
-    if known is not None:
-        sentence = str(known)
-    elif code in _CODES:
-        sentence = str(_CODES[code])
-    elif errcode is not None and errcode in TABLE:
-        sentence = f"{TABLE[errcode].meaning.capitalize()}. {fix or TABLE[errcode].fix}".strip()
-    else:
-        sentence = fix
-    words = " ".join(str(part) for part in (errcode, errmsg) if part not in (None, ""))
-    if errcode is None and code in _OURS:
-        return sentence
+    sentence, words = advice(code, errcode, fix=fix), provider_words(code, errcode, errmsg)
     if not words:
         return sentence
     return f"{sentence} ({words})" if sentence else _now("The provider said: %(words)s") % {"words": words}
 
 
-def short_sentence(code: str, errcode: int | None = None) -> str:
-    """The same without the provider's words: for a line of a timeline."""
-    known = errcode in _SENTENCES or errcode in _SAME_AS or code in _CODES
-    return provider_sentence(code, errcode) if known else ""
+def advice(code: str, errcode: int | None = None, *, fix: str = "") -> str:
+    """Our sentence alone; "" when we have none for it."""
+    known = _SENTENCES.get(_SAME_AS.get(errcode, errcode)) if errcode is not None else None
+    if known is not None:
+        return str(known)
+    if code in _CODES:
+        return str(_CODES[code])
+    if errcode is not None and errcode in TABLE:
+        return f"{TABLE[errcode].meaning.capitalize()}. {fix or TABLE[errcode].fix}".strip()
+    return fix
+
+
+def provider_words(code: str, errcode: int | None = None, errmsg: str = "") -> str:
+    """The provider's number and words alone; "" when the fault is one that we named."""
+    if errcode is None and code in _OURS:
+        return ""
+    return " ".join(str(part) for part in (errcode, errmsg) if part not in (None, ""))

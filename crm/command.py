@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseFailure
+from django.db.models import CharField, Model
 
 from crm.models import Corp
 
-BAD_INPUT = 2
+FAILED, BAD_INPUT = 1, 2
 
 
 class Refusal(CommandError):
@@ -22,7 +24,10 @@ class Refusal(CommandError):
 
 
 class Command(BaseCommand):
-    """A command whose bad input is exit 2, said in one sentence, with `--json` also in one document (contract A3)."""
+    """A command whose bad input is exit 2, said in one sentence, with `--json` also in one document (contract A3).
+
+    A database that is not there is exit 1, said in the same way; a fault of ours keeps its traceback on stderr.
+    """
 
     requires_system_checks = ()  # they import every page of the web; `check` and `migrate` run them
     _has_printed = False
@@ -39,9 +44,19 @@ class Command(BaseCommand):
         try:
             return super().execute(*args, **options)
         except Refusal as refusal:
-            if options.get("json"):
-                self.print_json({"code": refusal.code, "detail": str(refusal)})
+            self._tell(refusal.code, str(refusal), options)
             raise
+        except DatabaseFailure as failure:
+            detail = _database_sentence(failure)
+            self._tell("database_unavailable", detail, options)
+            raise CommandError(detail, returncode=FAILED) from failure
+        except Exception as fault:
+            self._tell("internal", type(fault).__name__, options)
+            raise
+
+    def _tell(self, code: str, detail: str, options: dict[str, Any]) -> None:
+        if options.get("json") and not self._has_printed:
+            self.print_json({"code": code, "detail": detail})
 
     def add_json(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
@@ -63,6 +78,26 @@ class Command(BaseCommand):
 
 def bad_input(sentence: str, *, code: str = "bad_input") -> NoReturn:
     raise Refusal(sentence, code=code)
+
+
+def _database_sentence(failure: DatabaseFailure) -> str:
+    """Without the driver's own words, which name hosts and users."""
+    return (
+        f"The database does not answer or lacks tables ({type(failure).__name__}): check DATABASE_URL and that its "
+        "server runs, then: python manage.py migrate. --traceback shows all of it."
+    )
+
+
+def must_fit(option: str, value: str | None, model: type[Model], field: str) -> None:
+    """Bad input unless the column takes `value`: databases differ in what they do with one that is too long."""
+    if value is None:
+        return
+    column = model._meta.get_field(field)
+    assert isinstance(column, CharField)
+    if len(value) > (column.max_length or 0):
+        bad_input(f"{option}: at most {column.max_length} characters, not {len(value)}.")
+    if not value and not column.blank:
+        bad_input(f"{option} is empty.")
 
 
 def secret_of(options: dict[str, Any], name: str) -> str | None:

@@ -19,8 +19,7 @@ from crm.providers.errors import BadCredential, ProviderError, RateLimited, Unav
 from crm.providers.tokens import EARLY_S, Token
 from crm.providers.transport import Timeouts
 
-REFRESH_LEASE_S = 15
-REFRESH_WAIT_S = 20
+REFRESH_MARGIN_S = 5.0
 FAILURES_PER_MINUTE = 5
 # Acquisitions taken from the shared row at a time: ten times cheaper than one by one
 # (docs/explanation/architecture.md, Figures behind choices).
@@ -74,6 +73,11 @@ def forget_token(agent: Agent) -> None:
     AccessToken.objects.filter(agent=agent).delete()
 
 
+def _refresh_lease_s() -> float:
+    """Longer than one call of gettoken can take: an earlier end would let a second process ask as well."""
+    return settings.CRM_HTTP_TIMEOUTS[2] + REFRESH_MARGIN_S
+
+
 class DatabaseTokens:
     """A TokenStore shared by all processes: one refresh at a time, decided by one conditional UPDATE.
 
@@ -85,7 +89,7 @@ class DatabaseTokens:
         self._rows = AccessToken.objects.filter(agent=agent)
 
     def get(self, fetch: Callable[[], tuple[str, float]]) -> Token:
-        deadline = time.monotonic() + REFRESH_WAIT_S
+        deadline = time.monotonic() + _refresh_lease_s() + REFRESH_MARGIN_S
         while True:
             row, _ = AccessToken.objects.get_or_create(agent=self._agent)
             if row.value and row.expires_at and row.expires_at > timezone.now():
@@ -103,7 +107,7 @@ class DatabaseTokens:
     def _wins_refresh(self, row: AccessToken) -> bool:
         now = timezone.now()
         free = Q(refreshing_until__isnull=True) | Q(refreshing_until__lte=now)
-        until = now + timedelta(seconds=REFRESH_LEASE_S)
+        until = now + timedelta(seconds=_refresh_lease_s())
         return bool(self._rows.filter(free, generation=row.generation).update(refreshing_until=until))
 
     def _refresh(self, row: AccessToken, fetch: Callable[[], tuple[str, float]]) -> Token:
@@ -111,6 +115,9 @@ class DatabaseTokens:
             value, expires_in = fetch()
         except ProviderError as error:
             self._note_failure(row, error)
+            raise
+        except BaseException:  # a worker told to stop, too: the others need not wait for the lease's end
+            self._rows.filter(generation=row.generation).update(refreshing_until=None)
             raise
         lifetime = max(expires_in - EARLY_S, expires_in / 2)
         mine = self._rows.filter(generation=row.generation)

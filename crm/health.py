@@ -20,7 +20,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> HttpResponse:
     """The database answers, its tables are of this release, and a worker was seen lately."""
     try:
-        ready = _is_migrated() and _is_worked()
+        ready = not missing_migrations() and _is_worked()
     except DatabaseError:
         ready = False
     return HttpResponse(
@@ -32,6 +32,7 @@ def _is_worked() -> bool:
     return Heartbeat.objects.filter(at__gt=timezone.now() - WORKER_MAY_BE_SILENT).exists()
 
 
-def _is_migrated() -> bool:
+def missing_migrations() -> int:
+    """How many migrations of this release the database has not got."""
     executor = MigrationExecutor(connection)
-    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))

@@ -20,7 +20,7 @@ def jobs() -> list[Job]:
     """`minutes` 0 leaves a job out (contract A16)."""
     table = [
         Job("contacts.tasks.sync_due", settings.CRM_SYNC_EVERY_MINUTES),
-        Job("messaging.tasks.poll_results", 1),
+        Job("messaging.tasks.poll_due", 1),
         Job("crm.tasks.beat", 1),
         Job("crm.tasks.forget_old_answers", 60),
     ]

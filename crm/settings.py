@@ -168,11 +168,15 @@ CRM_WORKERS = env_int("CRM_WORKERS", 2, minimum=1)
 CRM_ALLOW_PRIVATE_UPSTREAM = env_bool("CRM_ALLOW_PRIVATE_UPSTREAM")
 CRM_HTTP_TIMEOUTS = parse_timeouts(env_str("CRM_HTTP_TIMEOUTS", "3,10,30"))
 CRM_REMOTE_RATE = env_int("CRM_REMOTE_RATE", 5000, minimum=1)
+# WeCom drops what one member gets beyond 30 a minute, without a word.
+CRM_RECIPIENT_RATE = env_int("CRM_RECIPIENT_RATE", 30, minimum=1)
 
 # --- The mirror ---
 CRM_SYNC_EVERY_MINUTES = env_int("CRM_SYNC_EVERY_MINUTES", 30)
 CRM_SYNC_LEASE_SECONDS = env_int("CRM_SYNC_LEASE_SECONDS", 60, minimum=1)
 CRM_SYNC_MAX_PAGES = env_int("CRM_SYNC_MAX_PAGES", 10_000, minimum=1)
+# Listings read at the same time where the provider answers slowly; WeCom advises few (wecom.md 6).
+CRM_SYNC_LISTINGS = env_int("CRM_SYNC_LISTINGS", 5, minimum=1)
 CRM_SYNC_REMOVAL_GUARD = parse_removal_guard(env_str("CRM_SYNC_REMOVAL_GUARD", "20,10%"))
 
 # --- Sending ---

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from contacts.admin.run_page import corp_cards, held_runs
 from contacts.models import Contact, Employee, FollowUser
 from crm import roles
-from crm.admin_base import is_administrator
+from crm.admin_base import first_step, is_administrator
 from crm.models import Corp
 from messaging.models import Delivery, Message
 
@@ -125,7 +125,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context["machine"] = _machine_figures() if operates else []
     context["due"] = _due(request)
     context["corp_cards"] = corp_cards(request) if request.user.has_perm("contacts.view_syncrun") else []
-    context["no_corp"] = operates and not Corp.objects.exists()
+    context["first_step"] = None if Corp.objects.exists() else first_step(request)
     context["no_link"] = not operates and not Employee.objects.filter(user=request.user.pk).exists()
     context["recent"] = Message.objects.visible_to(request.user).select_related("corp", "created_by")[:5]
     context["hides_body"] = role == roles.AUDITOR

@@ -12,11 +12,10 @@ class MessagingConfig(AppConfig):
     verbose_name = _("Messages")
 
     def ready(self) -> None:
-        post_migrate.connect(apply_roles_and_schedules, sender=self)
+        from crm import roles, schedules
 
+        def apply_roles_and_schedules(**kwargs: Any) -> None:
+            roles.apply()
+            schedules.apply()
 
-def apply_roles_and_schedules(**kwargs: Any) -> None:
-    from crm import roles, schedules
-
-    roles.apply()
-    schedules.apply()
+        post_migrate.connect(apply_roles_and_schedules, sender=self, weak=False)

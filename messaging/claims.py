@@ -12,6 +12,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from messaging.models import Attempt, Delivery, Message
+from messaging.rate import hold_back
 from messaging.states import State, move
 
 log = logging.getLogger("renmai.delivery")
@@ -41,29 +42,35 @@ def claim(message: Message, *, most: int) -> Batch | None:
 
     The try is counted here, not with its result: a batch that kills its worker must not return forever.
     """
-    with transaction.atomic():
-        due = message.deliveries.due().select_for_update(skip_locked=True, of=("self",))
-        rows = list(due.order_by("pk")[:most])
-        # Composed in the order of their senders, so that those of one call stand together.
-        rows = [row for row in rows if row.sender == rows[0].sender]
-        if not rows or _is_called_off(message, rows):
-            return None
-        attempt = Attempt.objects.create(
-            message=message,
-            sender=rows[0].sender,
-            to=[row.to for row in rows],
-            body=b"",
-            lease_token=uuid.uuid4(),
-            lease_until=_lease(),
-        )
-        Delivery.objects.filter(pk__in=[row.pk for row in rows], state=State.QUEUED).update(
-            state=State.SENDING,
-            attempt=attempt,
-            attempts=F("attempts") + 1,
-            next_attempt_at=None,
-            updated_at=timezone.now(),
-        )
-        return _batch(message, attempt)
+    while True:
+        with transaction.atomic():
+            due = message.deliveries.due().select_for_update(skip_locked=True, of=("self",))
+            rows = list(due.order_by("pk")[:most])
+            # Composed in the order of their senders, so that those of one call stand together.
+            rows = [row for row in rows if row.sender == rows[0].sender]
+            if not rows or _is_called_off(message, rows):
+                return None
+            if rows := hold_back(message, rows):
+                return _begin(message, rows)
+
+
+def _begin(message: Message, rows: Sequence[Delivery]) -> Batch:
+    attempt = Attempt.objects.create(
+        message=message,
+        sender=rows[0].sender,
+        to=[row.to for row in rows],
+        body=b"",
+        lease_token=uuid.uuid4(),
+        lease_until=_lease(),
+    )
+    Delivery.objects.filter(pk__in=[row.pk for row in rows], state=State.QUEUED).update(
+        state=State.SENDING,
+        attempt=attempt,
+        attempts=F("attempts") + 1,
+        next_attempt_at=None,
+        updated_at=timezone.now(),
+    )
+    return _batch(message, attempt)
 
 
 def _is_called_off(message: Message, rows: Sequence[Delivery]) -> bool:

@@ -17,7 +17,7 @@ from crm.providers.base import Provider
 from crm.providers.content import Content, parse
 from crm.providers.errors import BadCredential, ProviderError, RateLimited, Unavailable
 from crm.providers.records import SendReceipt
-from crm.queue import ring
+from crm.queue import MAIN, is_idle, is_stopping, ring
 from messaging.claims import Batch, LeaseLost, claim, lapsed, speak
 from messaging.models import Attempt, Delivery, Message
 from messaging.outcomes import as_fields, lost, record_error, record_receipt
@@ -59,7 +59,7 @@ def deliver(message_id: int, *, turn_s: float = TURN_S) -> None:
     """Send what is due of a message, for about `turn_s` seconds. Two at the same time do no harm."""
     message = Message.objects.select_related("agent__corp").get(pk=message_id)
     line, began = _Line(message), time.monotonic()
-    while batch := claim(message, most=line.most):
+    while not is_stopping() and (batch := claim(message, most=line.most)):
         _send(batch, line)
         if line.trouble is not None:
             _postpone(message, line.trouble)
@@ -82,6 +82,7 @@ def _send(batch: Batch, line: _Line) -> None:
         record_receipt(batch, _post(batch, line))
     except LeaseLost:
         log.warning("attempt %s lost its lease before it spoke", batch.attempt_id)
+        record_error(batch, Unavailable("The lease ran out before anything was sent.", code="timeout"))
     except ProviderError as error:
         record_error(batch, error)
         if error.outcome == "not_done" and isinstance(error, LINE_DOWN):
@@ -94,8 +95,10 @@ def _send(batch: Batch, line: _Line) -> None:
 
 def _post(batch: Batch, line: _Line) -> SendReceipt:
     body = _body(batch, line)
-    speak(batch, body)
-    return line.provider.send(body, to_kind=line.message.to_kind, to=batch.to)
+    # Not before token and pace are there: until then a lost worker is certain to have sent nothing.
+    return line.provider.send(
+        body, to_kind=line.message.to_kind, to=batch.to, on_speak=lambda: speak(batch, body)
+    )
 
 
 def _body(batch: Batch, line: _Line) -> bytes:
@@ -113,8 +116,9 @@ def recover() -> None:
     for batch in lapsed(most=LAPSED_PER_SWEEP):
         record_error(batch, lost("The worker was lost.", code="worker_lost", batch=batch))
     close_ended(Message.objects.all())
-    for message_id in _unattended():
-        ring("messaging.tasks.deliver", message_id)
+    if is_idle(MAIN):
+        for message_id in _unattended():
+            ring("messaging.tasks.deliver", message_id)
 
 
 def _unattended() -> list[int]:

@@ -82,7 +82,7 @@ class NoticeForm(ContentForm):
     page = forms.CharField(
         label=_("Page"),
         required=False,
-        help_text=_("Where a tap leads, with parameters. Empty: the card cannot be tapped."),
+        help_text=_("Where a tap leads, with parameters. Empty: the notice cannot be tapped."),
     )
     description = forms.CharField(label=_("Description"), required=False, help_text=_("4 to 12 characters."))
     emphasis_first_item = forms.BooleanField(label=_("Show the first line large"), required=False)
@@ -91,6 +91,18 @@ class NoticeForm(ContentForm):
         super().__init__(data, **kwargs)
         self.item_errors: dict[int, str] = {}
         self.rows = self._rows_of(data) if data is not None else self._stored_rows()
+        if self.mass:
+            self._become_card()
+
+    def _become_card(self) -> None:
+        """A mass message carries a mini-program card, which has a title and a page and nothing else to fill in."""
+        title, page = self.fields["title"], self.fields["page"]
+        title.help_text = _("At most 64 bytes: 21 Chinese characters, or 64 letters.")
+        page.required = page.widget.is_required = True
+        page.help_text = _("The page of the mini program that a tap opens, with parameters.")
+        for name in ("description", "emphasis_first_item"):
+            del self.fields[name]
+        self.rows = []
 
     def attributes(self) -> dict[str, dict[str, Any]]:
         title = (
@@ -137,8 +149,8 @@ class NoticeForm(ContentForm):
             appid=values["appid"],
             title=values["title"],
             page=values["page"],
-            description=values["description"],
-            emphasis_first_item=values["emphasis_first_item"],
+            description=values.get("description", ""),
+            emphasis_first_item=values.get("emphasis_first_item", False),
             content_item=tuple(pair for pair in self.rows if any(pair)),
         )
 

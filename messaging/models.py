@@ -168,6 +168,7 @@ class Delivery(models.Model):
         )
         indexes = (
             models.Index(fields=("message", "id"), name="delivery_queued", condition=Q(state="queued")),
+            models.Index(fields=("to", "updated_at"), name="delivery_recipient"),
             models.Index(
                 fields=("msgid",), name="delivery_polled", condition=Q(state="accepted", is_last_word=False)
             ),

@@ -11,10 +11,11 @@ from django.utils.translation import gettext as _
 
 from contacts.access import get_visible, require
 from contacts.querysets import User
+from crm import roles
 from crm.connections import first_agent, open_provider
 from crm.errors import Conflict, FieldError, Invalid
-from crm.events import event, record
-from crm.models import Agent, Corp, Event
+from crm.events import Line, event, record
+from crm.models import Agent, Corp
 from crm.providers import DIALECTS
 from crm.providers.base import Capability, Provider
 from crm.providers.content import Content
@@ -27,6 +28,7 @@ from messaging.recipients import Exclusion, Recipient, Resolved
 from messaging.states import State, close_ended, move
 
 MAX_RECIPIENTS: Final = 10_000
+MOST_BY_ROLE: Final = {roles.SALES: 50, roles.MANAGER: 500, roles.ADMINISTRATOR: MAX_RECIPIENTS}
 KEPT: Final = 5000  # rows per INSERT
 
 
@@ -47,13 +49,14 @@ def preview(
     contacts: Sequence[int] = (),
     employees: Sequence[str] = (),
     content: Content,
+    agent: str | None = None,
 ) -> Preview:
     """What `compose` would do, without doing it. `wording.sentence` puts a problem in words.
 
     Raises NotAllowed, and Invalid where no recipient of this kind can be written to at all.
     """
     require(user, "messaging.add_message")
-    draft = _draft(user, corp, contacts, employees, agent=None)
+    draft = _draft(user, corp, contacts, employees, agent=agent)
     problems = draft.provider.check(content, to_kind=draft.to_kind)
     calls = draft.to.calls(draft.provider.recipients_per_send[draft.to_kind])
     return Preview(draft.to.recipients, draft.to.excluded, problems, calls)
@@ -87,6 +90,11 @@ def compose(
     return _write(draft, user=user, actor=actor, content=content, not_before=not_before)
 
 
+def most_recipients(user: User) -> int:
+    """How many recipients one message of `user` may have."""
+    return MOST_BY_ROLE.get(roles.role_of(user), 0)
+
+
 def cancel(message: Message, *, user: User, actor: str) -> int:
     """Take back what is still queued; returns how many deliveries. Conflict `too_late` when none is."""
     require(user, "messaging.add_message")
@@ -113,7 +121,7 @@ class _Draft:
 def _draft(
     user: User, corp: Corp, contacts: Sequence[int], employees: Sequence[str], *, agent: str | None
 ) -> _Draft:
-    to_kind = _one_kind(contacts, employees)
+    to_kind = _one_kind(contacts, employees, most=most_recipients(user))
     chosen = _agent(corp, agent)
     provider = _provider(chosen, to_kind)
     if to_kind == Message.ToKind.EMPLOYEE:
@@ -124,13 +132,13 @@ def _draft(
     return _Draft(chosen, provider, to_kind, to)
 
 
-def _one_kind(contacts: Sequence[int], employees: Sequence[str]) -> str:
+def _one_kind(contacts: Sequence[int], employees: Sequence[str], *, most: int) -> str:
     if bool(contacts) == bool(employees):
         code = "invalid" if contacts else "required"
         raise _invalid("/to", code, _("Choose contacts or employees, one of the two."))
-    if max(len(contacts), len(employees)) > MAX_RECIPIENTS:
+    if max(len(contacts), len(employees)) > most:
         pointer = "/to/contacts" if contacts else "/to/employees"
-        raise _invalid(pointer, "too_many", wording.too_many_recipients(MAX_RECIPIENTS))
+        raise _invalid(pointer, "too_many", wording.too_many_recipients(most))
     return Message.ToKind.CONTACT if contacts else Message.ToKind.EMPLOYEE
 
 
@@ -206,7 +214,7 @@ def _write_deliveries(message: Message, to: Sequence[Recipient]) -> None:
     )
 
 
-def _event(verb: str, message: Message, *, actor: str, changes: dict[str, Any]) -> Event:
+def _event(verb: str, message: Message, *, actor: str, changes: dict[str, Any]) -> Line:
     return event(verb, "message", message.pk, actor=actor, corp_id=message.corp_id, changes=changes)
 
 

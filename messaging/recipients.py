@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TypeVar
 
+from django.db.models import BigIntegerField
+
 from contacts.models import Contact, Employee, FollowUser
 from contacts.querysets import User
 from crm.models import Corp
 from messaging.models import Message
 from messaging.wording import reason
-
-_BIGGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ Id = TypeVar("Id", int, str)
 
 def of_contacts(user: User, corp: Corp, ids: Sequence[int], *, by_sender: bool) -> Resolved:
     """The contacts `ids` that `user` reaches. `by_sender`: each in the name of one current follower."""
-    wanted = [pk for pk in dict.fromkeys(ids) if 0 < pk <= _BIGGEST_ID]
+    wanted = [pk for pk in dict.fromkeys(ids) if 0 < pk <= BigIntegerField.MAX_BIGINT]
     rows = Contact.objects.visible_to(user).filter(corp=corp, pk__in=wanted)
     found = {row.pk: row for row in rows.only("external_userid", "name", "state")}
     senders = _senders(user, found) if by_sender else {}
@@ -69,12 +69,13 @@ def of_contacts(user: User, corp: Corp, ids: Sequence[int], *, by_sender: bool) 
 
 def of_employees(user: User, corp: Corp, userids: Sequence[str]) -> Resolved:
     """The employees `userids` within the reach of `user` (contract C12)."""
-    wanted = [userid for userid in dict.fromkeys(userids) if "\0" not in userid]
-    rows = Employee.objects.reached_by(user).filter(corp=corp, userid__in=wanted)
-    found = {row.userid: row for row in rows.only("userid", "name", "status")}
+    reached = Employee.objects.reached_by(user).filter(corp=corp)
+    found = reached.only("userid", "name", "status").named(userids)
+    spelled = [found[userid].userid if userid in found else userid for userid in userids]
+    by_userid = {row.userid: row for row in found.values()}
     resolved = Resolved([], [])
-    for position, userid in _first_places(userids):
-        _sort_in(resolved, _employee(userid, position, found.get(userid)))
+    for position, userid in _first_places(spelled):
+        _sort_in(resolved, _employee(userid, position, by_userid.get(userid)))
     return resolved
 
 

@@ -1,6 +1,7 @@
 """The later word on mass sends: an employee confirmed one, and the provider says whom it reached."""
 
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,13 +14,15 @@ from django.utils import timezone
 from crm.connections import open_provider
 from crm.models import Agent
 from crm.providers.base import Provider
-from crm.providers.errors import ProviderError
+from crm.providers.errors import BadCredential, ProviderError, RateLimited, Unavailable
 from crm.providers.records import SendResult
 from messaging.models import Delivery, Message
 from messaging.states import State, close_ended, move
 
 log = logging.getLogger("renmai.delivery")
 
+LANE: Final = "poll"  # a worker of its own: a provider that does not answer keeps no send waiting
+TURN_S: Final = 45.0
 TASKS_PER_CALL: Final = 100
 PACE_PATIENCE_S: Final = 5.0
 # How long to leave a task alone, by its age: most are confirmed soon or late.
@@ -28,9 +31,13 @@ PAUSES: Final = (
     (timedelta(days=1), timedelta(minutes=10)),
     (timedelta.max, timedelta(hours=1)),
 )
+GIVE_UP_AFTER: Final = timedelta(days=30)
+LINE_DOWN_PAUSE: Final = timedelta(minutes=1)
+STILL_DISPATCHED: Final = 41063  # of this task; any other Unavailable is of the line
 REASONS: Final = {
     "not_friend": "The contact has removed this employee.",
     "over_cap": "The contact has already got as many mass messages as the provider allows.",
+    "never_confirmed": "The employee did not confirm it within 30 days.",
 }
 
 
@@ -46,24 +53,59 @@ class Task:
     def waiting(self) -> QuerySet[Delivery]:
         return _waiting().filter(message__agent=self.agent_id, msgid=self.msgid, sender=self.sender)
 
+    def is_given_up(self) -> bool:
+        return timezone.now() - self.accepted_at > GIVE_UP_AFTER
 
-def poll_results() -> int:
-    """Ask for the results that are due, longest unasked first; returns how many got their last word."""
+
+def poll_results(*, turn_s: float = TURN_S) -> int:
+    """Ask for the results that are due, longest unasked first; returns how many got their last word.
+
+    An agent whose line is down is left alone after its first task: the others must not wait for each timeout.
+    """
+    began = time.monotonic()
     tasks = _due_tasks()
     agents = Agent.objects.select_related("corp").in_bulk({task.agent_id for task in tasks})
     lines: dict[int, Provider] = {}
+    down: set[int] = set()
     found = 0
     for task in tasks:
-        task.waiting().update(next_attempt_at=_next_poll(task))
+        if task.agent_id in down:
+            continue
         try:
             if task.agent_id not in lines:
                 lines[task.agent_id] = open_provider(agents[task.agent_id], patience_s=PACE_PATIENCE_S)
-            found += _record(task, list(lines[task.agent_id].result(task.msgid, sender=task.sender)))
-        except ProviderError as error:
-            log.info("no result of %s yet: %s", task.msgid, error)
-        except Exception:
-            log.exception("the result of %s could not be read", task.msgid)
+            found += _ask(task, lines[task.agent_id])
+        except Exception as error:
+            is_ours = not isinstance(error, ProviderError)
+            log.warning("results of agent %s wait: %s", task.agent_id, error, exc_info=is_ours)
+            down.add(task.agent_id)
+            _leave_alone(task.agent_id)
+        if time.monotonic() - began > turn_s:
+            break
     return found
+
+
+def _ask(task: Task, provider: Provider) -> int:
+    """Ask for one result; raises when it is the line that failed and not this task."""
+    task.waiting().update(next_attempt_at=_next_poll(task))
+    told: list[SendResult] = []
+    try:
+        told = list(provider.result(task.msgid, sender=task.sender))
+    except ProviderError as error:
+        if isinstance(error, Unavailable | RateLimited | BadCredential) and error.errcode != STILL_DISPATCHED:
+            raise
+        log.info("no result of %s yet: %s", task.msgid, error)
+    except Exception:
+        log.exception("the result of %s could not be read", task.msgid)
+    found = _record(task, told)
+    return found + _give_up(task) if task.is_given_up() else found
+
+
+def _leave_alone(agent_id: int) -> None:
+    """Let the others have their turn next time: the tasks of this agent would come first again."""
+    now = timezone.now()
+    due = _waiting().filter(message__agent=agent_id, next_attempt_at__lte=now)
+    due.exclude(msgid="").update(next_attempt_at=now + LINE_DOWN_PAUSE)
 
 
 def _waiting() -> QuerySet[Delivery]:
@@ -105,6 +147,15 @@ def _record(task: Task, results: Iterable[SendResult]) -> int:
             _move([row for row in refused if told[row.to].reason == reason], State.REFUSED, reason)
     close_ended(Message.objects.filter(pk__in={row.message_id for row in known}))
     return len(known)
+
+
+def _give_up(task: Task) -> int:
+    """An employee who did not confirm for so long will not: the provider is asked no more."""
+    with transaction.atomic():
+        rows = list(task.waiting().select_related("message").select_for_update(of=("self",)))
+        _move(rows, State.REFUSED, "never_confirmed")
+    close_ended(Message.objects.filter(pk__in={row.message_id for row in rows}))
+    return len(rows)
 
 
 def _move(rows: list[Delivery], to: State, reason: str = "") -> None:

@@ -6,8 +6,7 @@ from typing import Any, Final
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from crm.events import event, record
-from crm.models import Event
+from crm.events import Line, event, record
 from messaging.models import Delivery, Message
 
 State = Delivery.State
@@ -26,7 +25,7 @@ OPEN: Final = Q(state__in=(State.QUEUED, State.SENDING)) | Q(state=State.ACCEPTE
 def move(
     rows: Sequence[Delivery], *, leaving: State, to: State, actor: str = "worker", **fields: Any
 ) -> None:
-    """Move `rows` in one UPDATE that names the state they leave, setting `fields`; a final state is an event.
+    """Move `rows` in one UPDATE that names the state they leave, setting `fields`; accepted or ended is an event.
 
     The caller holds the rows: it locked them or won their attempt in the current transaction. Their `message`
     must be loaded.
@@ -37,13 +36,13 @@ def move(
         return
     mine = Delivery.objects.filter(pk__in=[row.pk for row in rows], state=leaving)
     mine.update(state=to, updated_at=timezone.now(), **fields)
-    if to in Delivery.FINAL or fields.get("is_last_word"):
+    if to == State.ACCEPTED or to in Delivery.FINAL:
         record(_lines(rows, leaving, to, actor, fields))
 
 
 def _lines(
     rows: Iterable[Delivery], leaving: State, to: State, actor: str, fields: dict[str, Any]
-) -> list[Event]:
+) -> list[Line]:
     reasons = {name: [None, fields[name]] for name in ("code", "errcode", "errmsg") if fields.get(name)}
     changes = {"state": [str(leaving), str(to)], **reasons}
     return [

@@ -1,10 +1,17 @@
 """Queue entries: an id in, one call out."""
 
+from crm.queue import is_idle, ring
 from messaging import delivery, results
 
 
 def deliver(message_id: int) -> None:
     delivery.deliver(message_id)
+
+
+def poll_due() -> None:
+    """The periodic look for results: rings their own lane, so that a silent provider keeps no send waiting."""
+    if is_idle(results.LANE):
+        ring("messaging.tasks.poll_results", lane=results.LANE)
 
 
 def poll_results() -> None:

@@ -36,7 +36,9 @@ def verdict(error: ProviderError, *, attempts: int, now: datetime) -> Verdict:
     if error.api == TOKEN_API:
         # Without a token nothing can be said: sends wait, however long it takes (guarantees T3).
         wait_s = PAUSE_S if isinstance(error, BadCredential) else TOKEN_PAUSE_S
-        return Verdict(Delivery.State.QUEUED, _after(now, max(wait_s, error.retry_after or 0)), is_counted=False)
+        return Verdict(
+            Delivery.State.QUEUED, _after(now, max(wait_s, error.retry_after or 0)), is_counted=False
+        )
     if isinstance(error, RateLimited) and error.errcode != _CONCURRENCY:
         return Verdict(Delivery.State.QUEUED, _after(now, _block_s(error)), is_counted=False)
     if isinstance(error, BadCredential):

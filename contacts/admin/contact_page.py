@@ -11,7 +11,7 @@ from contacts.admin import slots, timeline, words
 from contacts.models import Contact, Employee, FollowUser, Tag
 from crm import roles
 from crm.admin_words import provider_sentence
-from crm.events import mask_phone
+from crm.events import mask_id, mask_phone
 
 FIRST_ENTRIES, MORE_ENTRIES = 20, 200
 
@@ -43,6 +43,7 @@ def page_of(request: HttpRequest, contact: Contact) -> dict[str, Any]:
     entries = timeline.of_contact(request, contact, follows, tags, limit=limit + 1)
     return {
         "contact": contact,
+        "unionid": mask_id(contact.unionid),
         "followers": followers,
         "all_tags": list(
             dict.fromkeys(tag for follower in followers if follower.row.is_current for tag in follower.tags)

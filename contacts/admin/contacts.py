@@ -90,24 +90,14 @@ class ContactAdmin(ScopedAdmin):
         names = {(tag.corp_id, tag.tag_id): tag.name for tag in tags}
         for row in rows:
             follows = current[row.pk]
-            mine = (follow for follow in follows if follow.employee.user_id == request.user.pk)
+            follows.sort(key=lambda follow: follow.employee.user_id != request.user.pk)  # one's own first
             row.follows = follows  # type: ignore[attr-defined]
-            row.main_follow = next(mine, follows[0] if follows else None)  # type: ignore[attr-defined]
+            row.main_follow = follows[0] if follows else None  # type: ignore[attr-defined]
             found = [names.get((row.corp_id, tag_id)) for follow in follows for tag_id in follow.tag_ids]
             personal = [tag for follow in follows for tag in follow.personal_tags]
             row.tag_names = list(dict.fromkeys(filter(None, [*found, *personal])))  # type: ignore[attr-defined]
 
     def empty_state(self, request: HttpRequest) -> dict[str, Any]:
-        if not Corp.objects.exists():
-            may = request.user.has_perm("crm.add_corp")
-            return {
-                "title": _("No corp is connected yet"),
-                "text": _(
-                    "Contacts come from WeCom. Connect the company first; then one sync brings them here."
-                ),
-                "command": "python manage.py connect wecom --corpid ww… --agentid 1000002 --secret-env WECOM_SECRET",
-                "buttons": [(_("Connect a corp"), reverse("admin:crm_corp_add"))] if may else [],
-            }
         may = request.user.has_perm("contacts.run_sync")
         return {
             "title": _("No contacts yet"),
@@ -131,11 +121,11 @@ class ContactAdmin(ScopedAdmin):
 
     @admin.display(description=_("followed by"))
     def followers_cell(self, contact: Any) -> SafeString:
-        return chips([str(follow.employee) for follow in contact.follows], most=2)
+        return chips([str(follow.employee) for follow in contact.follows], most=1)
 
     @admin.display(description=_("tags"))
     def tags_cell(self, contact: Any) -> SafeString:
-        return chips(contact.tag_names, most=2)
+        return chips(contact.tag_names, most=1)
 
     @admin.display(description=_("stage"))
     def stage_cell(self, contact: Any) -> SafeString:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from contacts.admin import filters, words
@@ -35,6 +36,14 @@ class PlanRowForm(forms.ModelForm):
         model = FollowUser
         fields = ("stage", "next_follow_up_at")
         widgets = {"stage": forms.Select({"class": "rm-input"})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is None:
+            return
+        for name in {"stage", "next_follow_up_at"} & self.fields.keys():
+            field = self.fields[name]
+            field.widget.attrs["aria-label"] = f"{capfirst(field.label)}: {self.instance}"
 
 
 @admin.register(FollowUser)

@@ -8,14 +8,15 @@ from django.http import HttpRequest
 
 from contacts import runs as sync_runs
 from contacts.access import visible_corps
-from contacts.admin import words
+from contacts.admin import actors
 from contacts.models import Employee, FollowUser, SyncPart, SyncRun
 from crm.admin_cells import age
-from crm.admin_words import provider_sentence
+from crm.admin_words import advice, provider_words
 from crm.errors import Conflict
 
 SHOWN_PARTS, SHOWN_QUARANTINE, SHOWN_REMOVALS = 200, 100, 200
 COUNTS = ("seen", "new", "changed", "unchanged", "absent", "ended", "quarantined")
+EVENTFUL = ("new", "changed", "absent", "ended", "quarantined")
 
 
 def corp_cards(request: HttpRequest) -> list[dict[str, Any]]:
@@ -57,7 +58,8 @@ def run_context(request: HttpRequest, run: SyncRun) -> dict[str, Any]:
         "is_active": is_active,
         "done": done,
         "listings": run.listings,
-        "actor": words.actor(run.actor, {}) if run.actor else "",
+        "is_quiet": is_quiet(run),
+        "starter": actors.starter(run, actors.names_of([run.actor])),
         "counts": [
             (getattr(SyncRun._meta.get_field(name), "verbose_name", name), getattr(run, name), name)
             for name in COUNTS
@@ -70,6 +72,12 @@ def run_context(request: HttpRequest, run: SyncRun) -> dict[str, Any]:
         "may_confirm": request.user.has_perm("contacts.run_sync") and _is_confirmable(run),
         "successor": run.confirmations.order_by("-pk").first() if run.state == SyncRun.State.HELD else None,
     }
+
+
+def is_quiet(run: SyncRun) -> bool:
+    """Whether the run has come through and there is nothing to tell."""
+    told = run.errors or run.warnings or any(getattr(run, name) for name in EVENTFUL)
+    return run.state == SyncRun.State.COMPLETE and not told
 
 
 def _is_confirmable(run: SyncRun) -> bool:
@@ -96,9 +104,12 @@ def _who(userids: Sequence[str], names: dict[str, str]) -> str:
 
 
 def _trouble(line: dict[str, Any], names: dict[str, str]) -> dict[str, str]:
-    userid = line.get("userid") or ""
-    sentence = provider_sentence(line.get("code", ""), line.get("errcode"), line.get("errmsg", ""))
-    return {"who": names.get(userid, userid), "sentence": sentence}
+    userid, code, errcode = line.get("userid") or "", line.get("code", ""), line.get("errcode")
+    return {
+        "who": names.get(userid, userid),
+        "advice": advice(code, errcode),
+        "words": provider_words(code, errcode, line.get("errmsg", "")),
+    }
 
 
 def removals(run: SyncRun) -> dict[str, Any]:

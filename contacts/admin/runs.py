@@ -15,13 +15,13 @@ from django.utils.translation import ngettext
 
 from contacts import runs as sync_runs
 from contacts.access import visible_corps
-from contacts.admin import filters, words
-from contacts.admin.run_page import corp_cards, removals, run_context
+from contacts.admin import actors, filters
+from contacts.admin.run_page import corp_cards, is_quiet, removals, run_context
 from contacts.models import SyncRun
 from crm.admin_base import ReadOnlyAdmin, actor_of
-from crm.admin_cells import moment, state_badge, two_lines
+from crm.admin_cells import DASH, moment, state_badge, two_lines
+from crm.admin_words import advice
 from crm.errors import Conflict
-from crm.models import Corp
 
 
 class RunStateFilter(filters.ChoiceFilter):
@@ -43,7 +43,7 @@ class SyncRunAdmin(ReadOnlyAdmin):
     list_display = (
         "run_cell",
         "state_cell",
-        "trigger_cell",
+        "starter_cell",
         "counts_cell",
         "errors_cell",
         "started_cell",
@@ -67,14 +67,12 @@ class SyncRunAdmin(ReadOnlyAdmin):
         context = {"corp_cards": corp_cards(request), **(extra_context or {})}
         return super().changelist_view(request, context)
 
+    def load_rows(self, request: HttpRequest, rows: list[Any]) -> None:
+        names = actors.names_of(run.actor for run in rows)
+        for run in rows:
+            run.starter = actors.starter(run, names)
+
     def empty_state(self, request: HttpRequest) -> dict[str, Any]:
-        if not Corp.objects.exists():
-            return {
-                "title": _("No corp is connected yet"),
-                "text": _("Connect the company first."),
-                "command": "python manage.py connect wecom --corpid ww… --agentid 1000002 --secret-env WECOM_SECRET",
-                "buttons": [],
-            }
         text = _("Press Sync now above: a worker reads every contact of the corp, page by page.")
         return {"title": _("No sync has run yet"), "text": text, "buttons": []}
 
@@ -150,14 +148,23 @@ class SyncRunAdmin(ReadOnlyAdmin):
     def state_cell(self, run: SyncRun) -> SafeString:
         return state_badge(run)
 
-    @admin.display(description=_("trigger"))
-    def trigger_cell(self, run: SyncRun) -> SafeString:
-        return two_lines(run.get_trigger_display(), words.actor(run.actor, {}) if run.actor else "")
+    @admin.display(description=_("started by"))
+    def starter_cell(self, run: Any) -> SafeString:
+        return two_lines(*run.starter)
 
     @admin.display(description=_("result"))
     def counts_cell(self, run: SyncRun) -> SafeString:
-        changed = _now("%(new)d new · %(changed)d changed · %(ended)d ended") % vars(run)
-        return two_lines(changed, _now("%(seen)d seen in %(pages)d pages") % vars(run))
+        told = {
+            "new": _now("%(n)d new"),
+            "changed": _now("%(n)d changed"),
+            "absent": _now("%(n)d absent"),
+            "ended": _now("%(n)d ended"),
+        }
+        changed = [text % {"n": getattr(run, name)} for name, text in told.items() if getattr(run, name)]
+        read = _now("%(seen)d seen in %(pages)d pages") % vars(run) if run.seen else ""
+        if is_quiet(run):
+            return two_lines(format_html('<span class="rm-dash">{}</span>', _now("no changes")), read)
+        return two_lines(" · ".join(changed), read) if changed else two_lines(read, "")
 
     @admin.display(description=_("trouble"))
     def errors_cell(self, run: SyncRun) -> SafeString:
@@ -166,7 +173,10 @@ class SyncRunAdmin(ReadOnlyAdmin):
             parts.append(ngettext("%(n)d error", "%(n)d errors", len(run.errors)) % {"n": len(run.errors)})
         if run.quarantined:
             parts.append(_now("%(n)d quarantined") % {"n": run.quarantined})
-        return format_html("{}", " · ".join(parts) or "–")
+        if not parts:
+            return DASH
+        first = advice(run.errors[0].get("code", ""), run.errors[0].get("errcode")) if run.errors else ""
+        return two_lines(" · ".join(parts), first)
 
     @admin.display(description=_("started"))
     def started_cell(self, run: SyncRun) -> SafeString:

@@ -4,18 +4,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from contacts.admin import words
+from contacts.admin import actors, words
 from contacts.admin.slots import TIMELINE, Entry
 from contacts.models import Contact, FollowUser
 from crm import roles
-from crm.admin_cells import masked_changes, moment
+from crm.admin_cells import moment, shown_changes
 from crm.models import Event
 
 OWN_SUBJECTS = ("contact", "follow_user")
@@ -42,7 +41,7 @@ def _own(
     rows = list(
         Event.objects.filter(contact_id=contact.pk, subject_type__in=OWN_SUBJECTS).order_by("-seq")[:limit]
     )
-    names = _names(rows)
+    names = actors.names_of(row.actor for row in rows)
     employees = {str(follow.pk): str(follow.employee) for follow in follows}
     masked = roles.role_of(request.user) == roles.AUDITOR
     for row in rows:
@@ -55,23 +54,15 @@ def _own(
             if "%(name)s" in str(sentence)
             else format_html("{}", sentence),
             more=_changes(row, tags, masked=masked),
-            actor=words.actor(row.actor, names),
+            actor=actors.told(row.actor, names),
         )
-
-
-def _names(rows: Iterable[Event]) -> dict[str, str]:
-    usernames = {row.actor.removeprefix("user:") for row in rows if row.actor.startswith("user:")}
-    if not usernames:
-        return {}
-    users = get_user_model().objects.filter(username__in=usernames)
-    return {user.get_username(): user.get_full_name() or user.get_username() for user in users}
 
 
 def _changes(row: Event, tags: Mapping[str, str], *, masked: bool) -> SafeString:
     """`field: old → new` of each change; a relation that starts says its employee in the sentence already."""
     model = FollowUser if row.subject_type == "follow_user" else Contact
     lines = []
-    for field, pair in (masked_changes(row.changes) if masked else row.changes).items():
+    for field, pair in shown_changes(row.changes, reads_free_text=not masked).items():
         if field in {"userid", "raw"} or not isinstance(pair, list | tuple) or len(pair) != 2:
             continue
         old, new = (_value(model, field, value, tags) for value in pair)

@@ -92,6 +92,7 @@ class UserAdmin(OversightMixin, ScopedAdmin, StockUserAdmin):  # type: ignore[mi
     list_select_related = ("employee",)
     search_fields = ("username", "first_name", "last_name")
     filter_horizontal = ()
+    waits_for_corp = False
     ordering = ("username",)
     add_label = _("Add a login")
     fieldsets = (

@@ -50,16 +50,3 @@ VERBS: Final[Mapping[str, tuple[str, Promise]]] = {
 def add_way(number: int) -> str:
     known = _ADD_WAYS.get(number)
     return str(known) if known else _now("other way (%(n)d)") % {"n": number}
-
-
-def actor(text: str, names: Mapping[str, str]) -> str:
-    """Who did it, as people say it. `names` is {username: display name}."""
-    kind, _colon, rest = text.partition(":")
-    if kind == "user":
-        return names.get(rest, rest)
-    if kind == "sync":
-        return _now("sync run %(n)s") % {"n": rest}
-    if kind == "key":
-        return _now("API key %(prefix)s") % {"prefix": rest}
-    known = {"worker": _now("Renmai"), "command": _now("command line"), "schedule": _now("schedule")}
-    return known.get(kind, text)

@@ -13,7 +13,7 @@ from rest_framework.exceptions import ErrorDetail
 
 from contacts.models import Contact, FollowUser, Tag
 from crm.api.serializers import Strict
-from crm.events import mask_phone
+from crm.events import mask_id, mask_phone
 from crm.providers.records import LIMITS
 
 
@@ -130,7 +130,7 @@ class ContactSerializer(serializers.ModelSerializer[Contact]):
         read_only_fields = fields
 
     def get_unionid(self, contact: Contact) -> str:
-        return contact.unionid if self.context["caller"].reads_phones else mask_phone(contact.unionid)
+        return contact.unionid if self.context["caller"].reads_phones else mask_id(contact.unionid)
 
     def get_seq(self, contact: Contact) -> int:
         return int(self.context["seqs"].get(contact.pk, 0))

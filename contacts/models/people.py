@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -88,7 +89,8 @@ class Employee(models.Model):
         verbose_name = _("employee")
         verbose_name_plural = _("employees")
         ordering = ("corp", "userid")
-        constraints = (models.UniqueConstraint(fields=("corp", "userid"), name="employee_unique_per_corp"),)
+        # userids are unique whatever their case (wecom.md 1).
+        constraints = (models.UniqueConstraint("corp", Lower("userid"), name="employee_unique_per_corp"),)
 
     def __str__(self) -> str:
         return self.name or self.userid

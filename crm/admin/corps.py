@@ -53,16 +53,6 @@ class CorpAdmin(OversightMixin, ScopedAdmin):
             for agent in obj.agents.all():
                 forget_token(agent)
 
-    def empty_state(self, request: HttpRequest) -> dict[str, Any]:
-        return {
-            "title": _("No corp is connected yet"),
-            "text": _(
-                "Connect one here, or with the command below: the secret comes from the environment variable."
-            ),
-            "command": "python manage.py connect wecom --corpid ww… --agentid 1000002 --secret-env WECOM_SECRET",
-            "buttons": [(_("Connect a corp"), self.url("add"))] if self.has_add_permission(request) else [],
-        }
-
     @admin.display(description=_("corp"), ordering="name")
     def person_cell(self, corp: Corp) -> SafeString:
         return person(corp.name or corp.corpid, corp.corpid, seed=corp.corpid)

@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 
 from crm import roles
 from crm.admin_base import OversightMixin, ReadOnlyAdmin
-from crm.admin_cells import masked_changes, moment
+from crm.admin_cells import moment, shown_changes
 from crm.events import SUBJECTS, VERBS
 from crm.models import Corp, Event
 
@@ -56,7 +56,9 @@ class EventAdmin(OversightMixin, ReadOnlyAdmin):
     list_display = ("seq_cell", "at_cell", "verb", "subject_cell", "actor_cell", "corp", "changes_cell")
     list_filter = (VerbFilter, SubjectFilter, CorpFilter)
     list_select_related = ("corp",)
+    list_display_links = ("verb",)
     sortable_by = ()
+    waits_for_corp = False
     fields = ("seq_cell", "at", "verb", "subject_cell", "actor", "corp", "changes_full")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -64,8 +66,9 @@ class EventAdmin(OversightMixin, ReadOnlyAdmin):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         event = super().get_object(request, object_id, from_field)
-        if event is not None and roles.role_of(request.user) == roles.AUDITOR:
-            event.changes = masked_changes(event.changes)
+        if event is not None:
+            reads_free_text = roles.role_of(request.user) != roles.AUDITOR
+            event.changes = shown_changes(event.changes, reads_free_text=reads_free_text)
         return event
 
     def empty_state(self, request: HttpRequest) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 import base64
 import binascii
 from typing import Any
-from urllib.parse import urlsplit
 
 from django import forms
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from crm.addresses import provider_address
 from crm.admin_forms import SecretInput
+from crm.errors import Invalid
 from crm.models import Agent, Corp
 from crm.providers import DIALECTS
 
@@ -50,13 +50,10 @@ class CorpForm(forms.ModelForm):
         return self.cleaned_data["corpid"].strip()
 
     def clean_base_url(self) -> str:
-        url = self.cleaned_data["base_url"].strip().rstrip("/")
-        parts = urlsplit(url)
-        if parts.path or parts.query or parts.fragment or parts.username:
-            raise forms.ValidationError(_("Only scheme, host and port belong here, without a path."))
-        if parts.scheme != "https" and not settings.CRM_ALLOW_PRIVATE_UPSTREAM:
-            raise forms.ValidationError(_("The address must begin with https://."))
-        return url
+        try:
+            return provider_address(self.cleaned_data["base_url"])
+        except Invalid as error:
+            raise forms.ValidationError(str(error)) from None
 
     def save(self, commit: bool = True) -> Corp:
         corp = super().save(commit=False)

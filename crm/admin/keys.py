@@ -20,6 +20,7 @@ from crm.models import ApiKey
 class ApiKeyAdmin(OversightMixin, ReadOnlyAdmin):
     list_display = ("key_cell", "user", "scopes_cell", "state_cell", "used_cell", "expires_cell")
     list_select_related = ("user",)
+    waits_for_corp = False
     fields = ("key_cell", "user", "scopes_cell", "state_cell", "created_at", "used_cell", "expires_cell")
     change_form_outer_after_template = "admin/crm/key_tools.html"
 

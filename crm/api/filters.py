@@ -2,12 +2,12 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, time
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 
 import django_filters
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField, QuerySet
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.timezone import is_naive, make_aware
 from django.utils.translation import gettext as _
@@ -20,7 +20,7 @@ from crm.errors import FieldError, Invalid
 if TYPE_CHECKING:  # DRF's generic views import this module
     from rest_framework.generics import GenericAPIView
 
-LARGEST_ID = 2**63 - 1
+LARGEST_ID = BigIntegerField.MAX_BIGINT
 
 
 class StrictFilterBackend(DjangoFilterBackend):
@@ -136,20 +136,21 @@ class MomentField(forms.Field):
         if len(text) > 6 and text[-6] == " ":
             text = f"{text[:-6]}+{text[-5:]}"
         try:
-            moment = parse_datetime(text) or parse_date(text)
-        except ValueError:
-            moment = None
-        if moment is None:
+            return _instant(text)
+        except (ValueError, OverflowError):
             raise forms.ValidationError(
                 _("It must be a time such as 2026-01-31T08:00:00+08:00."), code="invalid"
-            )
-        return _aware(moment)
+            ) from None
 
 
-def _aware(moment: date) -> datetime:
+def _instant(text: str) -> datetime:
+    """The moment in UTC, where the edge of the calendar may be past: ValueError or OverflowError if it is none."""
+    moment = parse_datetime(text) or parse_date(text)
+    if moment is None:
+        raise ValueError(text)
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time.min)
-    return make_aware(moment) if is_naive(moment) else moment
+    return (make_aware(moment) if is_naive(moment) else moment).astimezone(UTC)
 
 
 class Moment(django_filters.Filter):

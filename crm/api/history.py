@@ -13,11 +13,9 @@ from rest_framework.views import APIView
 from crm.api.filters import whole, words
 from crm.api.pagination import CursorPagination, address, read_limit
 from crm.api.views import ListApi
+from crm.events import readable
 from crm.feed import settled
 from crm.models import Event
-
-# What an auditor does not read in a contact or a message is not read in their history either.
-FREE_TEXT = frozenset({"remark", "description", "content"})
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):
@@ -25,7 +23,9 @@ class EventSerializer(serializers.ModelSerializer[Event]):
     contact = serializers.IntegerField(
         source="contact_id", allow_null=True, help_text="Whose timeline it is in."
     )
-    changes = serializers.SerializerMethodField(help_text="{field: [old, new]}; phones stand masked.")
+    changes = serializers.SerializerMethodField(
+        help_text="{field: [old, new]}; phones and unionids stand masked."
+    )
 
     class Meta:
         model = Event
@@ -36,9 +36,7 @@ class EventSerializer(serializers.ModelSerializer[Event]):
         return event.corp.corpid if event.corp else None
 
     def get_changes(self, event: Event) -> dict[str, Any]:
-        if self.context["caller"].reads_free_text:
-            return dict(event.changes)
-        return {name: None if name in FREE_TEXT else change for name, change in event.changes.items()}
+        return readable(event.changes, reads_free_text=self.context["caller"].reads_free_text)
 
 
 class EventFilters(django_filters.FilterSet):

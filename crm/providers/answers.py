@@ -3,14 +3,15 @@
 import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import orjson
 
 from crm.providers.errors import Malformed, Outcome, ProviderError, RateLimited, Unavailable
-from crm.providers.records import LIMITS
+from crm.providers.records import LIMITS, BadItem, ContactRecord
 
 RATE_PAUSE_S = 60.0  # an HTTP 429 without Retry-After; WeCom's minute window (wecom.md 6)
 
@@ -24,26 +25,34 @@ class Answer:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A decoded answer. `clean` promises that no text in `data` holds NUL or a lone surrogate."""
+class Reply(NamedTuple):
+    """A decoded answer. `clean` promises that no text in `data` holds NUL or a lone surrogate.
+
+    `items` are those of a listing that was read as one (see `listed`): records, or the digests of known ones.
+    """
 
     data: dict[str, Any]
     clean: bool
+    items: list[ContactRecord | BadItem | bytes] | None = None
 
 
-def reply(answer: Answer) -> Reply:
-    """The JSON object of an HTTP 200 answer.
-
-    Raises RateLimited, Unavailable or Malformed with code `http_status`, `not_json` or `truncated`. Their
-    outcome is `unknown` unless the status says that the request was not carried out (4xx, RFC 9110 15.5).
-    """
-    if answer.status != 200:
-        raise status_error(answer)
-    data, clean = _parse(answer.body)
+def whole(body: bytes) -> Reply:
+    """The JSON object `body`. Raises Unavailable or Malformed with code `not_json` or `truncated`."""
+    data, clean = _parse(body)
     if not isinstance(data, dict):
         raise Malformed("The answer is JSON, but no object.", code="not_json", outcome="unknown")
     return Reply(data, clean)
+
+
+def reply(answer: Answer, read: Callable[[bytes], Reply] = whole) -> Reply:
+    """What `read` makes of an HTTP 200 answer.
+
+    Raises RateLimited, Unavailable or Malformed with code `http_status`, or what `read` raises. Their outcome
+    is `unknown` unless the status says that the request was not carried out (4xx, RFC 9110 15.5).
+    """
+    if answer.status != 200:
+        raise status_error(answer)
+    return read(answer.body)
 
 
 def status_error(answer: Answer) -> ProviderError:
@@ -62,11 +71,11 @@ def status_error(answer: Answer) -> ProviderError:
 
 def _parse(body: bytes) -> tuple[Any, bool]:
     try:
-        return orjson.loads(body), b"\\u0000" not in body
+        return orjson.loads(body), is_clean(body)
     except orjson.JSONDecodeError:
         pass
     try:
-        return _second_reading(body), False
+        return second_reading(body), False
     except (ValueError, RecursionError) as error:
         cut = _is_cut(body, error)
     # Raised outside the handlers: a decoding error carries the whole answer, which is personal data.
@@ -75,8 +84,16 @@ def _parse(body: bytes) -> tuple[Any, bool]:
     raise Unavailable("The answer is not JSON.", code="not_json", outcome="unknown")
 
 
-def _second_reading(body: bytes) -> Any:
-    """Python's own reader takes lone surrogates and raw NULs: one bad record must not cost its neighbours."""
+def is_clean(body: bytes) -> bool:
+    """Whether no text in `body` holds NUL or a lone surrogate, given that orjson parses it."""
+    return b"\\u0000" not in body
+
+
+def second_reading(body: bytes) -> Any:
+    """Python's own reader takes lone surrogates and raw NULs: one bad record must not cost its neighbours.
+
+    Raises ValueError or RecursionError.
+    """
     return json.loads(
         body.decode("utf-8", "surrogatepass"), strict=False, parse_constant=_finite, parse_float=_finite
     )

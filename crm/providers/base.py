@@ -1,7 +1,7 @@
 """Provider: the few verbs that hide everything else about a remote service."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Protocol
@@ -75,6 +75,7 @@ class Provider(ABC):
     dialect: ClassVar[str]
     capabilities: ClassVar[frozenset[Capability]]
     employees_per_listing: ClassVar[int]  # how many userids one listing may name
+    items_name_colleagues: ClassVar[bool] = False  # an item may name followers whose listing it is not
     recipients_per_send: ClassVar[dict[str, int]]  # {"contact": …, "employee": …} per call
 
     tally: Tally
@@ -84,8 +85,13 @@ class Provider(ABC):
         """Employees, departments, and whose contacts can be listed (contract A13)."""
 
     @abstractmethod
-    def contact_page(self, userids: Sequence[str], *, cursor: str = "", limit: int = 100) -> Page:
+    def contact_page(
+        self, userids: Sequence[str], *, cursor: str = "", limit: int = 100, known: Container[bytes] = ()
+    ) -> Page:
         """One page of the contacts followed by the employees `userids`.
+
+        `known` holds digests of `ContactRecord`s met before: an item whose bytes have one comes back as that
+        digest alone, and costs no parsing. Hand in no other digests: the reading relies on where they are from.
 
         `cursor` is opaque: "" starts, the page's `next_cursor` continues, "" again means the end. `limit` is
         1..100. Raises Absent (no such employee), StaleCursor, RateLimited, Unavailable, Malformed.
@@ -134,10 +140,14 @@ class Provider(ABC):
         """
 
     @abstractmethod
-    def send(self, body: bytes, *, to_kind: str, to: Sequence[str]) -> SendReceipt:
+    def send(
+        self, body: bytes, *, to_kind: str, to: Sequence[str], on_speak: Callable[[], None] = lambda: None
+    ) -> SendReceipt:
         """Post `body` (made by `body()` for the same `to`) once. Never retried in here, token renewal aside.
 
-        A ProviderError says by its `outcome` whether anything can have been sent.
+        A ProviderError says by its `outcome` whether anything can have been sent. `on_speak` is called with token
+        and pace in hand, right before the request goes out (each time, after a token renewal); what it raises
+        goes through, and nothing is posted.
         """
 
     @abstractmethod

@@ -6,7 +6,7 @@ is an empty list where a list is expected, `UNSET` elsewhere; numbers may be str
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -32,17 +32,35 @@ def text(source: Mapping[str, Any], key: str, *, limit: str = "", clean: bool = 
     return as_text(value, key, limit=limit, clean=clean)
 
 
-def texts(source: Mapping[str, Any], names: Iterable[str], *, clean: bool) -> dict[str, str | Unset]:
-    """The texts among `names` that `source` has a key for. This is where a listing spends its time."""
+def texts(source: Mapping[str, Any], limits: Mapping[str, int], *, clean: bool) -> dict[str, str | Unset]:
+    """The texts among the keys of `limits` that `source` has. This is where a listing spends its time."""
     told: dict[str, str | Unset] = {}
-    for name in names:
-        if name in source:
-            value = source[name]
-            if clean and value.__class__ is str and len(value) <= LIMITS[name]:
+    for name, value in source.items():
+        most = limits.get(name)
+        if most is not None:
+            if clean and value.__class__ is str and len(value) <= most:
                 told[name] = value
             else:
                 told[name] = text(source, name, clean=clean)
     return told
+
+
+def limits_of(*names: str) -> dict[str, int]:
+    """The longest text that each of these columns takes."""
+    return {name: LIMITS[name] for name in names}
+
+
+def text_list(value: Any, field: str, *, clean: bool) -> tuple[str, ...]:
+    """The texts of a list for `field`, without the empty ones. Raises Unstorable."""
+    most = LIMITS[field]
+    found = []
+    for entry in as_list(value):
+        if clean and entry.__class__ is str and len(entry) <= most:
+            if entry:
+                found.append(entry)
+        elif entry:
+            found.append(as_text(entry, field, clean=clean))
+    return tuple(found)
 
 
 def plain(source: Mapping[str, Any], key: str, *, limit: str = "", clean: bool = False) -> str:

@@ -1,5 +1,6 @@
 """What comes in: provider answers as records, the same from every dialect."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
@@ -62,7 +63,10 @@ class FollowRecord:
 
 @dataclass(frozen=True, slots=True)
 class ContactRecord:
-    """An external person with the assignments this answer told. `raw` is the item as JSON bytes."""
+    """An external person with the assignments this answer told.
+
+    `raw` is the item as JSON bytes, the provider's own where they could be told apart; `digest` names them.
+    """
 
     external_userid: str
     name: str | Unset = UNSET
@@ -77,6 +81,12 @@ class ContactRecord:
     external_profile: dict[str, Any] | Unset = UNSET
     follows: tuple[FollowRecord, ...] = ()
     raw: bytes = b""
+    digest: bytes = b""
+
+
+def digest_of(raw: bytes) -> bytes:
+    """The name of an item's bytes: 16 bytes. Who has met it need not parse the item again."""
+    return hashlib.blake2b(raw, digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +104,11 @@ class BadItem:
 class Page:
     """One listing answer. `next_cursor` is "" on the last page.
 
+    An item the caller said it knows is only its digest (`bytes`): the same bytes came again.
     `unlicensed` names employees whose part of the answer is missing: nothing may be concluded about them.
     """
 
-    items: Sequence[ContactRecord | BadItem]
+    items: Sequence[ContactRecord | BadItem | bytes]
     next_cursor: str = ""
     unlicensed: tuple[str, ...] = ()
 
@@ -218,7 +229,7 @@ def told(record: Any, names: Sequence[str]) -> dict[str, Any]:
 
 
 CONTACT_FIELDS: Final = tuple(
-    f.name for f in fields(ContactRecord) if f.name not in {"external_userid", "follows", "raw"}
+    f.name for f in fields(ContactRecord) if f.name not in {"external_userid", "follows", "raw", "digest"}
 )
 FOLLOW_FIELDS: Final = tuple(f.name for f in fields(FollowRecord) if f.name not in {"userid", "tags"})
 

@@ -5,23 +5,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from http.client import IncompleteRead
+from typing import Final, TypeVar
+from urllib.parse import urlencode
 
 import requests
 import urllib3
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.response import BaseHTTPResponse
 
 from crm.providers.answers import Answer
-from crm.providers.connection import WATCH, open_session
+from crm.providers.connection import WATCH, open_pool
 from crm.providers.errors import BadCredential, Malformed, Outcome, ProviderError, RateLimited, Unavailable
 
 BODY_CAP = 10 * 1024 * 1024  # bytes, after decompression
-IDLE_S = (
-    5.0  # an older idle connection is not reused: the other side may be closing it, and the outcome be lost
-)
+IDLE_S = 5.0  # an older idle connection is not reused: the other side may be closing it, the outcome be lost
 READ_TRIES = 3
 JSON_TYPE = "application/json; charset=utf-8"
 
 _CHUNK = 64 * 1024
+_HEADERS: Final = {"User-Agent": "renmai", "Accept": "application/json", "Accept-Encoding": "gzip"}
 _RETRIED_ERRCODES = {-1, 6000}
 _CONCURRENCY = 45033
 
@@ -38,13 +41,14 @@ class Timeouts:
 
 
 class Transport:
-    """Exchanges with one provider host; one connection per thread, kept alive."""
+    """Exchanges with one provider host. Thread-safe: each thread keeps one connection of its own alive."""
 
     def __init__(self, base_url: str, *, timeouts: Timeouts, allow_private: bool) -> None:
         self._base_url = base_url.rstrip("/")
-        self._timeouts = timeouts
+        self._steps = urllib3.Timeout(connect=timeouts.connect, read=timeouts.read)
+        self._total = timeouts.total
         self._allow_private = allow_private
-        self._mine = threading.local()
+        self._mine = _Mine()
 
     def exchange(
         self,
@@ -61,51 +65,62 @@ class Transport:
         Raises Unavailable (`network`, `timeout`, `truncated`, `not_json`), Malformed (`truncated`: too large)
         or BadCredential (the peer has a private address). `outcome` tells whether a byte may have been sent.
         """
-        sent_headers = dict(headers or {})
+        target = f"{path}?{urlencode(query)}" if query else path
+        sent_headers = {**_HEADERS, **(headers or {})}
         if body is not None:
             sent_headers["Content-Type"] = content_type
         try:
-            return self._speak(method, self._base_url + path, dict(query), body, sent_headers)
+            return self._speak(method, target, body, sent_headers)
         except ProviderError:
             raise
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             failure = _failure(error)
         raise failure  # outside the handler: the exception that carries the URL is not even its context
 
-    def _speak(
-        self, method: str, url: str, query: dict[str, str], body: bytes | None, headers: dict[str, str]
-    ) -> Answer:
-        session = self._session()
-        WATCH.start(self._timeouts.total)
-        response = session.request(
+    def _speak(self, method: str, target: str, body: bytes | None, headers: dict[str, str]) -> Answer:
+        WATCH.start(self._total)
+        pool, prefix = self._pool()
+        response = pool.urlopen(
             method,
-            url,
-            params=query,
-            data=body,
+            prefix + target,
+            body=body,
             headers=headers,
-            timeout=(self._timeouts.connect, self._timeouts.read),
-            allow_redirects=False,
-            stream=True,
+            timeout=self._steps,
+            retries=False,
+            redirect=False,
+            preload_content=False,
         )
         try:
-            return Answer(response.status_code, _read(response), _retry_after(response))
+            return Answer(response.status, _read(response), _retry_after(response))
         finally:
             response.close()
             self._mine.used_at = time.monotonic()
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._mine, "session", None)
-        if session is None:
-            session = self._mine.session = open_session(allow_private=self._allow_private)
-        elif time.monotonic() - self._mine.used_at > IDLE_S:
-            session.close()
-        self._mine.used_at = time.monotonic()
-        return session
+    def _pool(self) -> tuple[HTTPConnectionPool, str]:
+        mine = self._mine
+        if mine.pool is not None and time.monotonic() - mine.used_at > IDLE_S:
+            mine.pool.close()
+            mine.pool = None
+        if mine.pool is None:
+            mine.pool, mine.prefix = open_pool(self._base_url, allow_private=self._allow_private)
+        mine.used_at = time.monotonic()
+        return mine.pool, mine.prefix
 
 
-def _read(response: requests.Response) -> bytes:
+class _Mine(threading.local):
+    """What a thread keeps between its requests."""
+
+    pool: HTTPConnectionPool | None = None
+    prefix: str = ""
+    used_at: float = 0.0  # time.monotonic()
+
+
+def _read(response: BaseHTTPResponse) -> bytes:
+    length = response.length_remaining
+    if length is not None and length <= BODY_CAP and "Content-Encoding" not in response.headers:
+        return response.read()
     chunks, size = [], 0
-    for chunk in response.iter_content(_CHUNK):
+    for chunk in response.stream(_CHUNK):
         size += len(chunk)
         if size > BODY_CAP:
             words = f"The answer is larger than {BODY_CAP} bytes."
@@ -115,7 +130,7 @@ def _read(response: requests.Response) -> bytes:
     return b"".join(chunks)
 
 
-def _retry_after(response: requests.Response) -> float | None:
+def _retry_after(response: BaseHTTPResponse) -> float | None:
     value = response.headers.get("Retry-After", "")
     return float(value) if value.isascii() and value.isdigit() and len(value) < 8 else None
 
@@ -133,7 +148,7 @@ def _failure(error: Exception) -> ProviderError:
     if any(_is_timeout(cause) for cause in causes):
         step = "answer in time" if WATCH.sent else "accept a connection in time"
         return Unavailable(f"The provider did not {step}.", code="timeout", outcome=outcome)
-    if any(isinstance(cause, urllib3.exceptions.IncompleteRead) for cause in causes):
+    if any(isinstance(cause, IncompleteRead) for cause in causes):
         return Unavailable("The answer was cut off.", code="truncated", outcome=outcome)
     if any(isinstance(cause, urllib3.exceptions.DecodeError) for cause in causes):
         return Unavailable("The answer could not be decompressed.", code="not_json", outcome=outcome)
@@ -144,13 +159,13 @@ def _failure(error: Exception) -> ProviderError:
 def _is_timeout(error: BaseException) -> bool:
     if isinstance(error, urllib3.exceptions.NewConnectionError):
         return False  # urllib3 derives it from ConnectTimeoutError, whatever its reason
-    return isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError)
+    return isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError)
 
 
 def _unreached(causes: list[BaseException]) -> str:
     for kind, words in (
         (urllib3.exceptions.NameResolutionError, "The provider's host name does not resolve."),
-        (requests.exceptions.SSLError, "The provider's certificate or TLS was not accepted."),
+        (urllib3.exceptions.SSLError, "The provider's certificate or TLS was not accepted."),
         (ConnectionRefusedError, "The provider refused the connection."),
         (requests.exceptions.InvalidURL, "The base URL is not valid."),
     ):
@@ -160,7 +175,7 @@ def _unreached(causes: list[BaseException]) -> str:
 
 
 def _causes(error: BaseException | None, depth: int = 0) -> Iterator[BaseException]:
-    """`error` and what it wraps: in its arguments (requests), its reason (urllib3) or its cause."""
+    """`error` and what it wraps: in its arguments, its reason (urllib3) or its cause."""
     if error is None or depth > 6:
         return
     yield error
@@ -175,15 +190,23 @@ def _causes(error: BaseException | None, depth: int = 0) -> Iterator[BaseExcepti
 
 
 def persist(attempt: Callable[[], T]) -> T:
-    """Make a read up to three times where the fault is of the passing kind; never used for a send."""
-    for tried in range(1, READ_TRIES):
+    """Make a read up to three times where the fault is of the passing kind; never used for a send.
+
+    Who was refused for concurrency (45033) raises that, even when the pace then forbids another try: it is
+    what tells the caller to use fewer threads.
+    """
+    crowded: RateLimited | None = None
+    for tried in range(1, READ_TRIES + 1):
         try:
             return attempt()
         except ProviderError as error:
-            if not _is_passing(error):
-                raise
+            failure = error
+        if isinstance(failure, RateLimited) and failure.errcode == _CONCURRENCY:
+            crowded = failure
+        if tried == READ_TRIES or not _is_passing(failure):
+            break
         time.sleep(random.uniform(0.05, 0.15) * tried)
-    return attempt()
+    raise crowded if crowded and isinstance(failure, RateLimited) else failure
 
 
 def _is_passing(error: ProviderError) -> bool:

@@ -14,7 +14,6 @@ from crm.providers.content import Content
 from messaging.models import Message
 
 KEPT: Final = 5  # drafts of one session; the oldest goes first
-MOST: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -28,7 +27,7 @@ class Draft:
     content: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def recipients(self) -> dict[str, list[Any]]:
+    def recipients(self) -> dict[str, Any]:
         """The keyword of outbox.preview and compose."""
         return {"contacts" if self.to_kind == Message.ToKind.CONTACT else "employees": self.ids}
 

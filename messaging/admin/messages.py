@@ -90,7 +90,7 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
         if request.method != "GET":
             raise PermissionDenied
         message = self.get_visible(request, object_id)
-        context = message_context(request, message)
+        context = message_context(request, message) | {"back": only_recipient(message)}
         return self.page(request, "admin/messaging/message.html", title=str(message), obj=message, **context)
 
     def live_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -175,6 +175,14 @@ def reason_of(delivery: Delivery) -> str:
     if not (delivery.code or delivery.errcode or delivery.errmsg):
         return ""
     return provider_sentence(delivery.code, delivery.errcode or None, delivery.errmsg)
+
+
+def only_recipient(message: Message) -> tuple[str, str] | None:
+    """Name and page of the one person a message is for: where its writer came from and goes back to."""
+    rows = list(message.deliveries.select_related("contact", "employee").order_by("pk")[:2])
+    if len(rows) != 1 or not (who := rows[0].contact or rows[0].employee):
+        return None
+    return str(who), reverse(f"admin:contacts_{who._meta.model_name}_change", args=(who.pk,))
 
 
 def message_context(request: HttpRequest, message: Message) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from contacts.admin.people import EmployeeAdmin
 from contacts.admin.slots import CONTACT_BUTTONS, EMPLOYEE_BUTTONS, TIMELINE, Button, Entry, offer_action
 from contacts.models import Contact, Employee
 from crm.admin_cells import state_badge
-from messaging.admin import drafts
+from messaging import outbox
 from messaging.admin.messages import author, hides_body, reason_of
 from messaging.models import Delivery, Message
 
@@ -79,7 +79,8 @@ def deliveries_of(request: HttpRequest, contact: Contact, limit: int) -> Iterabl
 def _sending(msgtype: str, to_kind: str, field: str) -> Callable[[Any, HttpRequest, QuerySet], Any]:
     @admin.action(description=LABELS[msgtype], permissions=["send"])
     def send(model_admin: Any, request: HttpRequest, queryset: QuerySet) -> Any:
-        rows = list(queryset.order_by("pk").values_list("corp_id", field)[: drafts.MOST + 1])
+        most = outbox.most_recipients(request.user)
+        rows = list(queryset.order_by("pk").values_list("corp_id", field)[: most + 1])
         sender = model_admin.admin_site._registry[Message]
         return sender.start_selected(request, msgtype, to_kind, rows)
 

@@ -60,9 +60,10 @@ class SendingMixin:
         """Begin a message to the selected rows, (corp, id) pairs; stays on the list when that cannot be."""
         _require(request)
         corp_id = drafts.one_corp([corp for corp, _id in rows])
-        if len(rows) > drafts.MOST:
+        most = outbox.most_recipients(request.user)
+        if len(rows) > most:
             messages.error(
-                request, _now("At most %(n)d at a time: narrow the list with filters.") % {"n": drafts.MOST}
+                request, _now("At most %(n)d at a time: narrow the list with filters.") % {"n": most}
             )
             return None
         if corp_id is None:

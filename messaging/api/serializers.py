@@ -5,12 +5,12 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from crm.api.filters import LARGEST_ID
 from crm.api.serializers import Strict
 from crm.providers import content as contents
 from messaging.models import Delivery, Message
 from messaging.outbox import MAX_RECIPIENTS
 
-LARGEST_ID = 2**63 - 1
 TEXT = {
     "type": "object",
     "additionalProperties": False,

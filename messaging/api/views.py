@@ -99,7 +99,9 @@ class Preview(MessageApi):
     def post(self, request: Request) -> Response:
         body = self.read(serializers.DraftSerializer)
         corp = corp_named(request.user, body["corp"])
-        found = outbox.preview(user=request.user, corp=corp, content=body["content"], **body["to"])
+        found = outbox.preview(
+            user=request.user, corp=corp, content=body["content"], agent=body.get("agent"), **body["to"]
+        )
         kind = "contacts" if "contacts" in body["to"] else "employees"
         return Response(
             {

@@ -1,30 +1,20 @@
-"""At the browser: Lin and Wang sell in a team that Zhao leads, Qian elsewhere; Sun administers, Shen audits."""
+"""The cast at the browser."""
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from contacts.models import Contact, Employee, FollowUser, Tag, Team, TeamMembership
-from crm import roles
-from crm.models import Agent, Corp
+from contacts.models import Contact
+from crm.models import Agent
 from tests import factories
-
-ROLE_OF = {
-    "lin": roles.SALES,
-    "wang": roles.SALES,
-    "qian": roles.SALES,
-    "zhao": roles.MANAGER,
-    "sun": roles.ADMINISTRATOR,
-    "shen": roles.AUDITOR,
-}
+from tests.cast import Cast as People
+from tests.cast import corp as cast_corp
 
 
 class Browser(Client):
@@ -46,14 +36,7 @@ class Browser(Client):
         return len(captured)
 
 
-@dataclass
-class Cast:
-    corp: Corp
-    employees: dict[str, Employee] = field(default_factory=dict)
-    users: dict[str, User] = field(default_factory=dict)
-    contacts: dict[str, Contact] = field(default_factory=dict)
-    follows: dict[str, FollowUser] = field(default_factory=dict)
-
+class Cast(People):
     @property
     def agent(self) -> Agent:
         return self.corp.agents.get()
@@ -76,35 +59,7 @@ class Cast:
 
 @pytest.fixture
 def cast(db: None) -> Cast:
-    """Each seller follows one contact named after them; Lin's has a phone, a remark and tags."""
-    corp = Corp.objects.create(corpid="ww-south", name="South", provider="wecom", dialect="direct")
-    factories.agent(corp, agentid="1000002", secret="canary-secret")
-    made = Cast(corp)
-    team = Team.objects.create(corp=corp, department_id=2, name="South team")
-    Tag.objects.create(corp=corp, tag_id="et1", name="VIP", group_name="Level")
-    for name, role in ROLE_OF.items():
-        made.users[name] = factories.user(role, username=name)
-        User.objects.filter(pk=made.users[name].pk).update(is_staff=True)
-        if role in {roles.SALES, roles.MANAGER}:
-            made.employees[name] = factories.employee(corp, name, user=made.users[name], is_listed=True)
-    for name in ("lin", "wang", "zhao"):
-        TeamMembership.objects.create(team=team, employee=made.employees[name], is_leader=name == "zhao")
-    for name in ("lin", "wang", "qian"):
-        made.contacts[name] = factories.contact(
-            corp, f"wm-{name}", name=f"Customer of {name}", corp_name="North Mill"
-        )
-        made.follows[name] = factories.follow(
-            made.contacts[name],
-            made.employees[name],
-            remark=f"met by {name}",
-            description="likes tea",
-            remark_mobiles=["13900000042"],
-            tag_ids=["et1"],
-            personal_tags=["golf"],
-            createtime=1_700_000_000,
-            add_way=1,
-        )
-    return made
+    return Cast(cast_corp(secret="canary-secret"))
 
 
 @pytest.fixture

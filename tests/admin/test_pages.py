@@ -143,17 +143,53 @@ def test_detail_pages_open(cast: Cast, name: str, path: str) -> None:
     assert cast.browser(name).get(f"{at}change/").status_code == expected
 
 
-@pytest.mark.parametrize("path", ["", "contacts/contact/", "contacts/syncrun/", "crm/corp/"])
-def test_empty_installation_says_the_next_step(db: None, path: str) -> None:
-    user = factories.user("administrator")
+def newcomer(role: str) -> Browser:
+    """Somebody at an installation to which no corp is connected yet."""
+    user = factories.user(role)
     user.is_staff = True
     user.save()
     browser = Browser()
     browser.force_login(user)
-    assert "manage.py connect" in browser.text(path)
+    return browser
+
+
+FIRST = ("", "contacts/contact/", "messaging/message/", "contacts/syncrun/", "crm/corp/", "crm/agent/")
+
+
+@pytest.mark.parametrize("path", FIRST)
+def test_empty_installation_says_the_next_step(db: None, path: str) -> None:
+    page = newcomer("administrator").get(path).content.decode()
+    assert "manage.py connect" in page
+    assert 'href="/admin/crm/corp/add/"' in page
+
+
+@pytest.mark.parametrize("path", ["", "contacts/contact/", "messaging/message/"])
+def test_empty_installation_tells_a_seller_whom_to_ask(db: None, path: str) -> None:
+    page = newcomer("sales").text(path)
+    assert "An administrator connects the company" in page
+    assert "manage.py" not in page
 
 
 def test_lists_without_rows_say_where_rows_come_from(cast: Cast, lin: Browser) -> None:
     assert "press Send text" in lin.text("messaging/message/")
     assert "with what became of it" in lin.text("messaging/delivery/")
     assert "Nothing matches" in lin.text("contacts/contact/?q=nobody-at-all")
+
+
+def test_contact_of_several_followers_names_ones_own_and_counts_the_others(cast: Cast, lin: Browser) -> None:
+    contact = cast.contacts["lin"]
+    for name in ("wang", "zhao"):
+        factories.follow(contact, cast.employees[name])
+    assert 'title="wang, zhao"' in lin.get("contacts/contact/").content.decode()
+    assert 'title="lin, zhao"' in cast.browser("wang").get("contacts/contact/").content.decode()
+
+
+def test_inputs_of_the_follow_list_are_named_after_their_row(cast: Cast, lin: Browser) -> None:
+    page = lin.get("contacts/followuser/").content.decode()
+    for label in ("Stage", "Next follow-up"):
+        assert f'aria-label="{label}: lin → Customer of lin"' in page
+
+
+def test_date_on_the_contact_page_can_be_set_without_typing(cast: Cast, lin: Browser) -> None:
+    page = lin.get(f"contacts/contact/{cast.contacts['lin'].pk}/change/").content.decode()
+    assert [f'data-in-days="{days}"' in page for days in (1, 3, 7)] == [True] * 3

@@ -103,6 +103,25 @@ def test_phones_stand_masked(cast: Cast, name: str) -> None:
     assert "13900000042" not in page
 
 
+def test_unionid_and_profile_are_told_in_clear_nowhere(cast: Cast) -> None:
+    contact = cast.contacts["lin"]
+    type(contact).objects.filter(pk=contact.pk).update(unionid="oUNIONID-secret-1")
+    changes = {"unionid": ["", "oUNIONID-secret-1"], "external_profile": [{}, {"corp": "secret mill"}]}
+    line = event(
+        "contact.updated", "contact", contact.pk, actor="sync:1", contact_id=contact.pk, changes=changes
+    )
+    record([line])
+    page = cast.browser("sun").text(f"contacts/contact/{contact.pk}/change/")
+    history = cast.browser("sun").text(f"crm/event/{Event.objects.get().pk}/change/")
+    assert page.count("oUN****et-1") == 2
+    assert "profile" in page
+    assert "external_profile" in history
+    for told in (page, history):
+        assert "oUN****et-1" in told
+        assert "oUNIONID" not in told
+        assert "secret mill" not in told
+
+
 def test_auditor_reads_no_free_text(cast: Cast) -> None:
     contact, follow = cast.contacts["lin"], cast.follows["lin"]
     change = {"remark": ["an old remark", "met by lin"]}

@@ -1,5 +1,8 @@
 """Sync runs at the browser: start, watch, and decide about a held one."""
 
+import re
+
+import pytest
 from django.utils import timezone
 
 from contacts.models import SyncPart, SyncRun
@@ -115,3 +118,45 @@ def test_confirm_is_for_administrators(cast: Cast) -> None:
     assert cast.browser("lin").post(f"contacts/syncrun/{run.pk}/confirm/").status_code == 404
     assert cast.browser("shen").post(f"contacts/syncrun/{run.pk}/confirm/").status_code == 403
     assert cast.browser("zhao").post(f"contacts/syncrun/{run.pk}/confirm/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("trigger", "actor", "said"),
+    [
+        ("command", "command", "command line"),
+        ("schedule", "schedule", "schedule"),
+        ("admin", "user:sun", "sun"),
+        ("api", "key:ab12", "API key ab12"),
+        ("resume", "worker", "resumed after an interruption"),
+    ],
+)
+def test_list_says_once_who_or_what_began_a_run(
+    cast: Cast, sun: Browser, trigger: str, actor: str, said: str
+) -> None:
+    SyncRun.objects.create(corp=cast.corp, trigger=trigger, actor=actor, state="complete")
+    cell = sun.get("contacts/syncrun/").content.decode().split("field-starter_cell")[1].split("</td>")[0]
+    assert re.findall(r"<bdi[^>]*>([^<]*)</bdi>", cell) == [said, ""]
+
+
+def test_list_says_who_confirmed_and_that_it_was_a_confirmation(cast: Cast, sun: Browser) -> None:
+    SyncRun.objects.create(corp=cast.corp, trigger="confirm", actor="user:sun", state="complete")
+    cell = sun.get("contacts/syncrun/").content.decode().split("field-starter_cell")[1].split("</td>")[0]
+    assert re.findall(r"<bdi[^>]*>([^<]*)</bdi>", cell) == ["sun", "confirmation of removals"]
+
+
+def test_unchanged_run_is_one_quiet_line(cast: Cast, sun: Browser) -> None:
+    run = SyncRun.objects.create(corp=cast.corp, trigger="schedule", state="complete", seen=7, unchanged=7)
+    page = sun.get(f"contacts/syncrun/{run.pk}/change/").content.decode()
+    assert "Nothing has changed: 7 read" in page
+    assert "rm-tally" not in page
+    assert "no changes" in sun.text("contacts/syncrun/")
+
+
+@pytest.mark.parametrize("state", ["failed", "partial"])
+def test_run_with_trouble_says_it_above_its_counts(cast: Cast, sun: Browser, state: str) -> None:
+    error = {"userid": "lin", "code": "errcode", "errcode": 60011, "errmsg": "no privilege", "pages": 0}
+    run = SyncRun.objects.create(corp=cast.corp, trigger="admin", state=state, seen=7, errors=[error])
+    page = sun.text(f"contacts/syncrun/{run.pk}/change/")
+    said = ["lin", "no right on this employee", "60011 no privilege", "unchanged"]
+    assert sorted(said, key=page.rindex) == said
+    assert "no right on this employee" in sun.text("contacts/syncrun/")

@@ -42,7 +42,14 @@ def test_connect_form_makes_corp_and_agent(sun: Browser) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["https://qyapi.weixin.qq.com/cgi-bin", "ftp://x", "javascript:alert(1)", "https://user:pw@x.example"],
+    [
+        "https://qyapi.weixin.qq.com/cgi-bin",
+        "ftp://x",
+        "javascript:alert(1)",
+        "https://user:pw@x.example",
+        "https://:pw@x.example",
+        "https://x.example:99999",
+    ],
 )
 def test_connect_form_refuses_an_address_that_is_more_than_a_host(sun: Browser, url: str) -> None:
     answer = sun.post("crm/corp/add/", connect_form(base_url=url))

@@ -1,17 +1,15 @@
-"""The cast of the REST tests: two teams of a direct corp, their contacts, and one caller per role."""
+"""The cast as callers of REST, and bodies to send."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.core.cache import cache
 from rest_framework.test import APIClient
 
-from contacts.models import Contact, Employee, FollowUser, Tag, Team, TeamMembership
-from crm import roles
 from crm.models import Corp
 from tests import factories
+from tests.cast import Cast as People
+from tests.cast import corp as cast_corp
 
 
 class Caller(APIClient):
@@ -32,68 +30,22 @@ class Caller(APIClient):
         return super().patch(path, data, format="json", **kwargs)
 
 
-@dataclass
-class Cast:
-    """Lin and Wang sell in one team that Zhao leads, Qian sells elsewhere; Sun administers, Shen audits."""
-
-    corp: Corp
-    employees: dict[str, Employee] = field(default_factory=dict)
-    users: dict[str, User] = field(default_factory=dict)
-    contacts: dict[str, Contact] = field(default_factory=dict)
-    follows: dict[str, FollowUser] = field(default_factory=dict)
-    south: Team | None = None
-
+class Cast(People):
     def caller(self, name: str, *scopes: str) -> Caller:
         """A key of `name` with every scope, or with `scopes`."""
         _row, key = factories.api_key(self.users[name], *([scopes] if scopes else []))
         return Caller(key)
 
 
-ROLE_OF = {
-    "lin": roles.SALES,
-    "wang": roles.SALES,
-    "qian": roles.SALES,
-    "zhao": roles.MANAGER,
-    "sun": roles.ADMINISTRATOR,
-    "shen": roles.AUDITOR,
-    "nobody": "",
-}
-
-
 @pytest.fixture
 def corp(db: None) -> Corp:
-    made = Corp.objects.create(corpid="ww-south", name="South", provider="wecom", dialect="direct")
-    factories.agent(made, agentid="1000002")
-    return made
+    return cast_corp()
 
 
 @pytest.fixture
 def cast(corp: Corp) -> Cast:
-    """Each seller follows one contact named after them; Lin's has a phone, a remark and tags."""
     cache.clear()
-    made = Cast(corp)
-    for name, role in ROLE_OF.items():
-        made.users[name] = factories.user(role, username=name)
-        if role in {roles.SALES, roles.MANAGER}:
-            made.employees[name] = factories.employee(corp, name, user=made.users[name])
-    made.south = Team.objects.create(corp=corp, department_id=2, name="South")
-    for name in ("lin", "wang", "zhao"):
-        leads = name == "zhao"
-        TeamMembership.objects.create(team=made.south, employee=made.employees[name], is_leader=leads)
-    Tag.objects.create(corp=corp, tag_id="et1", name="VIP", group_name="Level", type=1)
-    for name in ("lin", "wang", "qian"):
-        made.contacts[name] = factories.contact(corp, f"wm-{name}", name=f"Customer of {name}")
-        made.follows[name] = factories.follow(
-            made.contacts[name],
-            made.employees[name],
-            remark=f"met by {name}",
-            description="likes tea",
-            remark_mobiles=["13900000042"],
-            tag_ids=["et1"],
-            personal_tags=["golf"],
-            createtime=1_700_000_000,
-        )
-    return made
+    return Cast(corp)
 
 
 @pytest.fixture

@@ -76,6 +76,23 @@ def test_a_unionid_is_masked_unless_the_key_may_see_it(cast: Cast) -> None:
     assert cast.caller("lin").get(path).json()["unionid"] == "oUnion1234567890"
 
 
+def test_a_history_holding_a_clear_unionid_or_a_profile_tells_neither(cast: Cast, sun: Caller) -> None:
+    contact = cast.contacts["lin"]
+    profile = {"external_corp_name": "secret mill"}
+    changes = {
+        "unionid": ["", "oUNIONID-secret-1"],
+        "external_profile": [{}, profile],
+        "name": ["Old", "New"],
+    }
+    line = events.event(
+        "contact.updated", "contact", contact.pk, actor="sync:1", contact_id=contact.pk, changes=changes
+    )
+    events.record([line])
+    shown = {"unionid": ["", "oUN****et-1"], "external_profile": None, "name": ["Old", "New"]}
+    assert sun.get("events/").json()["results"][-1]["changes"] == shown
+    assert cast.caller("lin").get(f"contacts/{contact.pk}/timeline/").json()["results"][0]["changes"] == shown
+
+
 def test_an_auditor_reads_neither_remark_nor_description(cast: Cast, sun: Caller) -> None:
     path = f"contacts/{cast.contacts['lin'].pk}/"
     (follow,) = cast.caller("shen").get(path).json()["follow_users"]
@@ -184,6 +201,8 @@ def test_updated_since_includes_the_moment_itself(cast: Cast, sun: Caller) -> No
         ("silent_days=1&silent_days=2", "/silent_days", "repeated_parameter"),
         ("created_after=yesterday", "/created_after", "invalid"),
         ("updated_since=2026-13-01", "/updated_since", "invalid"),
+        ("created_after=0001-01-01", "/created_after", "invalid"),  # before the calendar begins, in UTC
+        ("updated_since=9999-12-31T23:59:59-14:00", "/updated_since", "invalid"),
         ("q=%00", "/q", "null_characters_not_allowed"),
         ("corp=%00", "/corp", "invalid"),
         ("limit=201", "/limit", "out_of_range"),

@@ -30,7 +30,7 @@ def test_a_team_tells_its_leaders_and_a_manager_sees_the_led_ones(cast: Cast) ->
     Team.objects.create(corp=cast.corp, department_id=3, name="Sub", parent=cast.south)
     Team.objects.create(corp=cast.corp, department_id=4, name="North")
     rows = cast.caller("zhao").get("teams/").json()["results"]
-    assert {row["name"]: row["leaders"] for row in rows} == {"South": ["zhao"], "Sub": []}
+    assert {row["name"]: row["leaders"] for row in rows} == {"South team": ["zhao"], "Sub": []}
     assert len(cast.caller("sun").get("teams/").json()["results"]) == 3
 
 

@@ -55,6 +55,13 @@ def test_not_before_and_agent_are_taken(cast: Cast, lin: Caller) -> None:
     assert Message.objects.get().agent.agentid == "1000009"
 
 
+def test_an_unknown_agent_is_refused_by_the_preview_as_by_the_send(cast: Cast, lin: Caller) -> None:
+    body = text(cast.contacts["lin"].pk, agent="1000099")
+    for path in ("messages/preview/", "messages/"):
+        answer = lin.post(path, body)
+        assert (answer.status_code, pointers(answer)) == (400, {"/agent": "not_found"})
+
+
 def test_an_id_out_of_reach_is_named_and_nothing_is_sent(cast: Cast, lin: Caller) -> None:
     answer = lin.post("messages/", text(cast.contacts["lin"].pk, cast.contacts["qian"].pk))
     assert (answer.status_code, answer.json()["code"]) == (400, "validation_error")

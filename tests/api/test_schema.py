@@ -1,12 +1,15 @@
 """The OpenAPI document is complete, valid, and true about what is answered."""
 
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
+from django.utils import translation
 
 from tests.api.conftest import Caller, Cast, person, text
 
@@ -23,6 +26,15 @@ def schema() -> dict[str, Any]:
 def test_the_document_is_valid_and_says_3_1_and_bearer(schema: dict[str, Any]) -> None:
     assert schema["openapi"].startswith("3.1")
     assert schema["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+
+
+def test_the_document_in_the_repository_is_the_one_the_code_makes(tmp_path: Path) -> None:
+    """`make docs` writes it."""
+    made = tmp_path / "openapi.yaml"
+    with translation.override(settings.LANGUAGE_CODE):  # another test may have left its own
+        call_command("spectacular", "--file", str(made))
+    kept = settings.BASE_DIR / "docs" / "reference" / "openapi.yaml"
+    assert made.read_text(encoding="utf-8") == kept.read_text(encoding="utf-8")
 
 
 def test_every_operation_describes_its_problems(schema: dict[str, Any]) -> None:

@@ -1,14 +1,18 @@
 """The commands as an operator or a script runs them: exit codes and JSON (docs/reference/commands.md)."""
 
+import base64
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
-from contacts.models import Employee, Team
+from contacts.models import Employee, SyncRun, Team
 from crm.models import Agent, Corp
 from crm.simulator.server import Simulator
+from tests.conftest import command
 from tests.truth import differences
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,6 +62,10 @@ def test_sync_of_a_partial_run_is_exit_2_and_of_a_failed_one_exit_1(manage: Mana
         {"--secret-env": "NOT_SET"},
         {"--base-url": "ftp://127.0.0.1"},
         {"--base-url": "https://127.0.0.1/cgi-bin"},
+        {"--base-url": "http://u:p@127.0.0.1:99999"},
+        {"--agentid": "1" * 65},
+        {"--agentid": ""},
+        {"--name": "n" * 256},
         {"--corpid": "no spaces please"},
         {"--aes-key-env": "SHORT"},
     ],
@@ -67,6 +75,78 @@ def test_connect_with_bad_input_is_exit_2_and_writes_nothing(manage: Manage, cha
     arguments = [part for pair in given.items() for part in pair]
     assert manage("connect", "wecom", *arguments, "--json", APP_SECRET="s", SHORT="short")[0] == 2
     assert (Corp.objects.count(), Agent.objects.count()) == (0, 0)
+
+
+def test_a_name_longer_than_its_column_is_exit_2(manage: Manage, direct_corp: Corp) -> None:
+    for arguments in (
+        ["create_user", "n" * 151, "--role", "sales"],
+        ["sync_contacts", "--corp", direct_corp.corpid, "--employee", "u" * 65],
+    ):
+        code, told = manage(*arguments, "--json")
+        assert (code, told["code"]) == (2, "bad_input")
+    assert not User.objects.exists()
+    assert not SyncRun.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["connect", "wecom", "--corpid", "ww1", "--agentid", "1", "--secret-env", "APP_SECRET"],
+        ["sync_contacts"],
+        ["create_user", "lin", "--role", "sales"],
+        ["create_api_key", "--user", "lin", "--scopes", "contacts:read"],
+        ["doctor"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_without_database_or_tables_there_is_one_document_and_one_sentence(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    refuse_without_database(arguments, f"sqlite:///{tmp_path}/no-tables.sqlite3")
+
+
+@pytest.mark.parametrize("name", ["sync_contacts", "doctor"])
+def test_without_a_server_nothing_of_its_address_is_told(name: str) -> None:
+    refuse_without_database([name], "postgres://who:hidden-word@127.0.0.1:1/x")
+
+
+def refuse_without_database(arguments: list[str], url: str) -> None:
+    process = command(*arguments, "--json", DATABASE_URL=url, APP_SECRET="s")
+    out, err = process.communicate(timeout=60)
+    told = json.loads(out)
+    assert process.returncode == 1
+    assert told["healthy"] is False if arguments == ["doctor"] else told["code"] == "database_unavailable"
+    assert "Traceback" not in err
+    assert [word for word in (url, "hidden-word") if word in out + err] == []
+
+
+def test_doctor_names_a_fix_for_what_is_wrong_and_for_nothing_else(manage: Manage, direct_corp: Corp) -> None:
+    code, told = manage("doctor", "--json")
+    assert code == 1
+    assert {finding["check"]: bool(finding["fix"]) for finding in told["findings"]} == {
+        finding["check"]: not finding["ok"] for finding in told["findings"]
+    }
+
+
+@pytest.mark.parametrize(("public", "ok"), [("http://127.0.0.1:8000", False), ("https://crm.example", True)])
+def test_doctor_wants_a_public_address_once_callbacks_are_configured(
+    manage: Manage, direct_corp: Corp, public: str, ok: bool
+) -> None:
+    def found() -> bool:
+        told = manage("doctor", "--json", CRM_PUBLIC_URL=public, CRM_ALLOW_PRIVATE_UPSTREAM="0")[1]
+        return {finding["check"]: finding["ok"] for finding in told["findings"]}["callbacks"]
+
+    assert found()
+    direct_corp.agents.update(callback_token="token")
+    assert found() is ok
+
+
+def test_doctor_without_the_field_key_says_so_and_goes_on(manage: Manage, direct_corp: Corp) -> None:
+    other = f"other:{base64.b64encode(bytes(32)).decode()}"
+    told = manage("doctor", "--json", CRM_FIELD_KEYS=other)[1]
+    checks = {finding["check"]: finding["ok"] for finding in told["findings"]}
+    assert checks["keys"] is False
+    assert f"sync of {direct_corp.corpid}" in checks
 
 
 def test_secret_comes_from_a_file_too(manage: Manage, tmp_path: Any) -> None:

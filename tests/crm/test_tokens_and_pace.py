@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from crm.connections import DatabasePace, DatabaseTokens, save_agent
 from crm.models import AccessToken, Agent, Corp, Pace
@@ -114,3 +115,27 @@ def test_pace_obeys_a_limit_told_to_another_process() -> None:
         DatabasePace("ww1", per_minute=6000, patience_s=5).wait("list")
     assert 55 < (refusal.value.retry_after or 0) <= 60
     assert Pace.objects.count() == 1
+
+
+def test_refresh_is_held_longer_than_one_call_can_take(agent: Agent, settings: Any) -> None:
+    held: list[float] = []
+
+    def fetch() -> tuple[str, float]:
+        until = AccessToken.objects.get().refreshing_until
+        held.append((until - timezone.now()).total_seconds())
+        return "token", 7200
+
+    settings.CRM_HTTP_TIMEOUTS = (3, 10, 50)
+    DatabaseTokens(agent).get(fetch)
+    assert held[0] > 50
+
+
+def test_refresh_that_is_stopped_makes_nobody_wait(agent: Agent) -> None:
+    def stopped() -> tuple[str, float]:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        DatabaseTokens(agent).get(stopped)
+    began = time.monotonic()
+    assert DatabaseTokens(agent).get(Provider().fetch).value == "token-1"
+    assert time.monotonic() - began < 5

@@ -1,5 +1,7 @@
 """A corp in the database that stands for one of the simulator's."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,3 +43,10 @@ def house(sim: Simulator, dialect: str) -> House:
     corp = factories.corp_of(sim.corp(dialect))
     contacts = factories.mirrored(corp, sim.world(corp.corpid))
     return House(corp, contacts, factories.user(), sim)
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)

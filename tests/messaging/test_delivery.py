@@ -11,7 +11,7 @@ from crm.providers.content import Content, MiniprogramNotice, Text
 from messaging import delivery, outbox, tasks
 from messaging.models import Attempt, Delivery, Message
 from tests import factories
-from tests.messaging.house import House
+from tests.messaging.house import House, wait_until
 
 HELLO = Text("您好")
 NOTICE = MiniprogramNotice(
@@ -239,12 +239,12 @@ def test_deliver_when_its_turn_is_over_then_it_rings_for_the_rest(direct: House)
     assert told(message, "state") == ["accepted", "queued", "queued", "queued", "queued"]
 
 
-def test_deliver_when_the_lease_lapses_before_it_speaks_then_it_stays_silent(
+def test_deliver_when_the_lease_lapses_before_it_speaks_then_queued_and_nothing_is_posted(
     direct: House, settings: Any
 ) -> None:
     settings.CRM_SEND_LEASE_SECONDS = 0
     message = send(direct, contacts=direct.ids[:1])
-    assert told(message, "state") == ["sending"]
+    assert told(message, "state", "code") == [("queued", "timeout")]
     assert not direct.posts(TO_CONTACT)
 
 
@@ -279,7 +279,7 @@ def test_deliver_when_a_failed_try_comes_back_after_cancel_then_it_is_cancelled(
     assert not direct.posts(TO_CONTACT)
 
 
-def at_once(work: Callable[[], None], *, threads: int) -> None:
+def at_once(work: Callable[[], object], *, threads: int) -> None:
     def run() -> None:
         try:
             work()
@@ -305,3 +305,94 @@ def test_deliver_when_four_workers_run_at_once_then_each_recipient_gets_it_once(
     assert set(told(message, "state", "attempts")) == {("accepted", 1)}
     message.refresh_from_db()
     assert message.state == "done"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_deliver_when_the_worker_is_lost_while_it_waits_for_a_token_then_sent_by_another(
+    direct: House,
+) -> None:
+    direct.sim.fault(corp=direct.corp.corpid, api="gettoken", kind="delay", seconds=2)
+    message = compose(direct, contacts=direct.ids[:1])
+    sending = threading.Thread(
+        target=at_once, args=[lambda: tasks.deliver(message.pk)], kwargs={"threads": 1}
+    )
+    sending.start()
+    wait_until(lambda: direct.posts("gettoken"))
+    assert Attempt.objects.get().spoke_at is None
+    Attempt.objects.update(lease_until=timezone.now())
+    tasks.sweep()
+    assert told(message, "state", "code") == [("queued", "worker_lost")]
+    sending.join()
+    due_now(message)
+    tasks.deliver(message.pk)
+    assert told(message, "state") == ["accepted"]
+    assert len(direct.posts(TO_CONTACT)) == 1
+
+
+def test_deliver_when_the_token_is_renewed_on_the_way_then_sent_once(direct: House) -> None:
+    direct.sim.fault(api=TO_CONTACT, kind="errcode", errcode=42001)
+    message = send(direct, contacts=direct.ids[:1])
+    assert told(message, "state", "attempts") == [("accepted", 1)]
+    assert len(direct.phones()) == 1
+
+
+def test_deliver_when_the_errcode_is_beyond_32_bits_then_its_number_is_kept_as_text(direct: House) -> None:
+    direct.sim.fault(api=TO_CONTACT, fields={"errcode": 9_000_000_000, "errmsg": "odd"})
+    message = send(direct, contacts=direct.ids[:1])
+    assert told(message, "state", "errcode", "errmsg") == [("failed", None, "9000000000: odd")]
+
+
+def forty_texts(house: House, userid: str) -> None:
+    for n in range(40):
+        send(house, Text(f"no {n}"), employees=[userid])
+
+
+def a_minute_passes(house: House) -> None:
+    house.sim.advance(61)
+    past = timezone.now() - timezone.timedelta(seconds=61)
+    Attempt.objects.update(finished_at=past)
+    Delivery.objects.filter(state="queued").update(next_attempt_at=timezone.now())
+
+
+def test_deliver_when_one_employee_gets_40_in_a_minute_then_10_wait_and_none_is_dropped(
+    direct: House,
+) -> None:
+    forty_texts(direct, direct.userids[0])
+    assert Delivery.objects.counts() == {"accepted": 30, "queued": 10}
+    assert len(direct.phones()) == 30
+    waiting = Delivery.objects.filter(state="queued")
+    assert set(waiting.values_list("attempts", flat=True)) == {0}
+    assert min(waiting.values_list("next_attempt_at", flat=True)) > timezone.now() + timezone.timedelta(
+        seconds=50
+    )
+    a_minute_passes(direct)
+    for message in Message.objects.filter(state="open"):
+        tasks.deliver(message.pk)
+    assert Delivery.objects.counts() == {"accepted": 40}
+    assert len(direct.phones()) == 40
+
+
+def test_deliver_when_one_of_many_has_had_enough_then_the_others_get_it_in_one_call(
+    direct: House, settings: Any
+) -> None:
+    settings.CRM_RECIPIENT_RATE = 1
+    send(direct, employees=direct.userids[:1])
+    message = send(direct, employees=direct.userids)
+    assert told(message, "state") == ["queued", *["accepted"] * (len(direct.userids) - 1)]
+    assert len(direct.posts(TO_EMPLOYEE)) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_deliver_when_four_workers_write_to_one_employee_then_the_rate_holds(
+    direct: House, settings: Any
+) -> None:
+    settings.CRM_RECIPIENT_RATE = 5
+    made = [compose(direct, Text(f"no {n}"), employees=direct.userids[:1]).pk for n in range(12)]
+    at_once(lambda: [tasks.deliver(pk) for pk in made], threads=4)
+    assert Delivery.objects.counts() == {"accepted": 5, "queued": 7}
+
+
+def test_deliver_when_official_then_accepted_is_an_event(official: House) -> None:
+    send(official, contacts=official.ids)
+    events = Event.objects.filter(verb="delivery.accepted", actor="worker")
+    assert {each.contact_id for each in events} == set(official.ids)

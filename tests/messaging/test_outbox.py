@@ -269,3 +269,29 @@ def test_compose_when_recipients_grow_then_the_statements_do_not(
     )  # Django cuts an INSERT for SQLite, by 999 parameters; PostgreSQL takes all in one
     with django_assert_max_num_queries(12 + inserts):
         compose(official, contacts=[each.pk for each in contacts])
+
+
+@pytest.mark.parametrize(("role", "most"), [(roles.SALES, 50), (roles.MANAGER, 500)])
+def test_compose_when_more_than_the_role_may_reach_at_once_then_too_many(
+    direct: House, role: str, most: int
+) -> None:
+    user = factories.user(role)
+    contacts = list(range(1, most + 2))
+    assert refused(direct, user=user, contacts=contacts) == [("/to/contacts", "too_many")]
+    assert refused(direct, user=user, employees=[str(n) for n in contacts]) == [("/to/employees", "too_many")]
+    assert refused(direct, user=user, contacts=contacts[:-1])[0] == ("/to/contacts/0", "not_found")
+
+
+def test_preview_when_a_salesperson_chose_51_then_the_sentence_names_the_limit(direct: House) -> None:
+    with pytest.raises(Invalid, match="At most 50 recipients"):
+        outbox.preview(
+            user=factories.user(roles.SALES), corp=direct.corp, contacts=range(1, 52), content=HELLO
+        )
+
+
+def test_compose_when_userids_are_written_in_another_case_then_the_corps_spelling_is_sent(
+    direct: House,
+) -> None:
+    (userid,) = direct.userids[:1]
+    message = compose(direct, employees=[userid.swapcase(), userid.upper(), userid])
+    assert list(message.deliveries.values_list("to", flat=True)) == [userid]

@@ -131,6 +131,22 @@ def test_sweep_when_a_worker_is_at_it_then_it_does_not_ring(direct: House, messa
 
 
 @pytest.mark.django_db(transaction=True)
+def test_sweep_when_the_workers_are_slow_then_bells_do_not_pile_up(direct: House) -> None:
+    for _ in range(20):
+        outbox.compose(
+            user=direct.user,
+            actor="user:test",
+            corp=direct.corp,
+            contacts=direct.ids[:1],
+            content=Text("您好"),
+        )
+    queue.OrmQ.objects.all().delete()
+    for _ in range(10):
+        tasks.sweep()
+    assert queue.OrmQ.objects.count() == 20
+
+
+@pytest.mark.django_db(transaction=True)
 def test_compose_when_it_committed_then_the_bell_alone_delivers(direct: House, message: Message) -> None:
     assert queue.drain() == 1
     assert told()[0] == "accepted"

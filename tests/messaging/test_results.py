@@ -116,3 +116,39 @@ def test_poll_when_a_corp_cannot_be_opened_then_it_stops_nobody(official: House)
     type(official.corp).objects.update(dialect="dingtalk")
     assert results.poll_results() == 0
     assert set(told(message, "state")) == {"accepted"}
+
+
+def test_poll_when_the_line_is_down_then_one_task_is_asked_and_all_wait_a_minute(official: House) -> None:
+    messages = [send(official, Text(f"第{n}"), official.ids[:1]) for n in range(3)]
+    api = "externalcontact/get_groupmsg_send_result"
+    official.sim.fault(api=api, kind="http_status", status=502, times=None)
+    assert results.poll_results() == 0
+    assert results.poll_results() == 0
+    assert len(official.posts(api)) == 1
+    waits = [each for message in messages for each in told(message, "next_attempt_at")]
+    assert min(waits) > timezone.now() + timedelta(seconds=50)
+
+
+def test_poll_when_its_turn_is_over_then_the_rest_waits_for_the_next(official: House) -> None:
+    for n in range(3):
+        confirm(official, send(official, Text(f"第{n}"), official.ids[:1]))
+    assert [results.poll_results(turn_s=0) for _ in range(4)] == [1, 1, 1, 0]
+
+
+def test_poll_when_nobody_confirmed_for_30_days_then_refused_and_asked_no_more(official: House) -> None:
+    message = send(official, Text("新品清单"), official.ids[:1])
+    message.tries.update(finished_at=timezone.now() - timedelta(days=31))
+    assert results.poll_results() == 1
+    assert told(message, "state", "code", "next_attempt_at") == [("refused", "never_confirmed", None)]
+    message.refresh_from_db()
+    assert message.state == "done"
+    assert results.poll_results() == 0
+    assert len(official.posts("externalcontact/get_groupmsg_send_result")) == 1
+
+
+def test_poll_when_confirmed_just_before_it_was_given_up_then_delivered(official: House) -> None:
+    message = send(official, Text("新品清单"), official.ids[:1])
+    confirm(official, message)
+    message.tries.update(finished_at=timezone.now() - timedelta(days=31))
+    tasks.poll_results()
+    assert told(message, "state") == ["delivered"]

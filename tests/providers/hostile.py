@@ -1,12 +1,23 @@
 """A server on loopback that answers whatever a test wants."""
 
+import contextlib
+import datetime
 import gzip
+import ipaddress
+import socket
+import ssl
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 SECRET = "s3cret-canary/+&="
 TOKEN = "token-canary-1"
@@ -87,3 +98,53 @@ class _Handler(BaseHTTPRequestHandler):
 
 def gzipped(body: bytes) -> tuple[int, dict[str, str], bytes]:
     return 200, {"Content-Encoding": "gzip"}, gzip.compress(body)
+
+
+@contextlib.contextmanager
+def self_signed(folder: Path) -> Iterator[tuple[str, list[bytes]]]:
+    """A TLS server on 127.0.0.1 that vouches for itself: its URL, and what clients sent after the handshake."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_certificate(folder))
+    received: list[bytes] = []
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
+                received.append(secured.recv(65536))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield f"https://127.0.0.1:{listening.getsockname()[1]}", received
+    listening.shutdown(socket.SHUT_RDWR)  # wakes accept
+    thread.join(5)
+    listening.close()
+
+
+def _certificate(folder: Path) -> Path:
+    """Key and certificate for 127.0.0.1, signed by nobody else, in one PEM file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = folder / "self-signed.pem"
+    path.write_bytes(private + certificate.public_bytes(pem))
+    return path

@@ -124,7 +124,7 @@ def test_direct_falls_back_to_the_root_department(direct: Corp) -> None:
     direct.sim.change(direct.corp, "add_employee", userid="Rooted", name="根", department=[1])
     directory = direct.provider.directory()
     assert "Rooted" in directory.listed
-    assert (directory.teams, directory.teams_complete, directory.listed_complete) == ((), False, True)
+    assert (directory.teams, directory.teams_complete, directory.listed_complete) == ((), False, False)
     direct.sim.clear_faults()
     direct.sim.fault(api="department/list", kind="html", times=None)
     assert not direct.provider.directory().listed_complete
@@ -272,6 +272,40 @@ def test_poison_is_quarantined_and_its_neighbours_live(corp: Corp) -> None:
         "surrogate: name",
     ]
     assert external_userid in {item.external_userid for item in items}
+
+
+def test_what_is_known_comes_back_as_its_digest(corp: Corp) -> None:
+    userid, _ = corp.listed_contact()
+    page = corp.provider.contact_page([userid], limit=5)
+    digests = [item.digest for item in page.items if isinstance(item, ContactRecord)]
+    assert len(set(digests)) == len(page.items) > 1
+    again = corp.provider.contact_page([userid], limit=5, known=set(digests))
+    assert again.items == digests
+    assert bool(again.next_cursor) == bool(page.next_cursor)
+    part = corp.provider.contact_page([userid], limit=5, known={digests[1]})
+    assert part.items == [page.items[0], digests[1], *page.items[2:]]
+
+
+def test_what_changed_is_told_whatever_was_known(corp: Corp) -> None:
+    userid, external_userid = corp.listed_contact()
+    known = {item.digest for item in corp.provider.contact_page([userid]).items}  # type: ignore[union-attr]
+    corp.sim.change(corp.corp, "edit_contact", external_userid=external_userid, name="新名字")
+    items = corp.provider.contact_page([userid], known=known).items
+    (told,) = [item for item in items if not isinstance(item, bytes)]
+    assert isinstance(told, ContactRecord)
+    assert (told.external_userid, told.name) == (external_userid, "新名字")
+
+
+def test_known_items_beside_poison_are_digests_too(corp: Corp) -> None:
+    userid, _ = corp.listed_contact()
+    page = corp.provider.contact_page([userid])
+    known = {item.digest for item in page.items}  # type: ignore[union-attr]
+    corp.sim.post("/_sim/poison/", {"corp": corp.corp, "userid": userid, "raw": "null"})
+    items = corp.provider.contact_page([userid], known=known).items
+    assert [item for item in items if not isinstance(item, bytes)] == [
+        BadItem(len(page.items) // 2, "not_an_object", "", userid, b"null")
+    ]
+    assert {item for item in items if isinstance(item, bytes)} == known
 
 
 def test_several_employees_in_one_listing(official: Corp) -> None:

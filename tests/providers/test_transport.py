@@ -1,5 +1,6 @@
 """One exchange against a hostile server: bounded in time and size, no redirects, no secret in any word."""
 
+import contextlib
 import logging
 import socket
 import struct
@@ -7,8 +8,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from crm.providers import DIALECTS, open_provider
@@ -19,7 +22,7 @@ from crm.providers.errors import BadCredential, Malformed, ProviderError, RateLi
 from crm.providers.tokens import MemoryTokens
 from crm.providers.transport import BODY_CAP, Timeouts
 from tests.providers.corps import QUICK
-from tests.providers.hostile import SECRET, TOKEN, Hostile, gzipped
+from tests.providers.hostile import SECRET, TOKEN, Hostile, gzipped, self_signed
 
 Open = Callable[..., Provider]
 
@@ -111,6 +114,14 @@ def test_tls_is_always_verified(client: Open, hostile: Hostile) -> None:
     assert "TLS" in caught.value.errmsg
 
 
+def test_a_certificate_nobody_vouches_for_is_refused(client: Open, tmp_path: Path) -> None:
+    with self_signed(tmp_path) as (url, received), pytest.raises(Unavailable) as caught:
+        client("direct", base_url=url).contact_page(["lin"])
+    assert (caught.value.code, caught.value.outcome) == ("network", "not_done")
+    assert "certificate" in caught.value.errmsg
+    assert received == []
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "code"),
     [
@@ -197,6 +208,31 @@ def test_connections_are_kept_and_each_thread_has_its_own(client: Open, hostile:
     thread.join()
     assert len(set(ports)) == 2
     assert provider.tally.calls == 5
+
+
+def test_a_connection_that_was_idle_is_not_used_again(
+    client: Open, hostile: Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports: list[int] = []
+    hostile.answers[API] = lambda handler: ports.append(handler.client_address[1]) or EMPTY_PAGE
+    provider, clock = client("direct"), time.monotonic
+    for later in (0, 4, 8, 14):
+        monkeypatch.setattr(time, "monotonic", lambda later=later: clock() + later)
+        provider.contact_page(["lin"])
+    assert [ports.index(port) for port in ports] == [0, 0, 0, 3]
+
+
+def test_a_connection_the_provider_closed_is_replaced(client: Open, hostile: Hostile) -> None:
+    def answer(handler: Any) -> Any:
+        handler.close_connection = True
+        return EMPTY_PAGE
+
+    hostile.answers[API] = answer
+    provider = client("direct")
+    for _ in range(3):
+        provider.contact_page(["lin"])
+        time.sleep(0.02)
+    assert len(hostile.calls(API)) == 3
 
 
 @pytest.mark.parametrize(
@@ -303,6 +339,18 @@ def test_urllib3_logs_no_query(client: Open, hostile: Hostile, caplog: pytest.Lo
     assert "canary" not in caplog.text
 
 
+def test_odd_headers_put_no_query_into_a_log(
+    client: Open, hostile: Hostile, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = orjson.dumps(EMPTY_PAGE)
+    head = b"HTTP/1.1 200 OK\r\n: no name\r\nno colon\r\nContent-Length: %d\r\n\r\n" % len(body)
+    hostile.answers[API] = lambda handler: handler.wfile.write(head + body) and None
+    with contextlib.suppress(ProviderError):
+        client("direct").contact_page(["lin"])
+    assert "Failed to parse headers" in caplog.text
+    assert TOKEN not in caplog.text
+
+
 def test_scrub_bounds_and_cleans() -> None:
     assert scrub("a\0b\nc\ud800d") == "a b c d"
     assert len(scrub("x" * 10_000)) == 500
@@ -340,6 +388,22 @@ def test_concurrency_is_obeyed_and_tried_again(client: Open, hostile: Hostile) -
     client("direct", limiter=limiter).contact_page(["lin"])
     assert [(api, errcode) for api, errcode, _ in limiter.limits] == [(API, 45033)] * 2
     assert limiter.waits.count(API) == 3
+
+
+class Impatient(Noted):
+    """A limiter that forbids another try once it was told of a limit."""
+
+    def wait(self, api: str) -> None:
+        if self.limits:
+            raise RateLimited("paused", errcode=45009, retry_after=300)
+
+
+@pytest.mark.parametrize("limiter", [Noted(), Impatient()])
+def test_concurrency_that_stays_is_what_surfaces(client: Open, hostile: Hostile, limiter: Noted) -> None:
+    error = fail(client, hostile, {"errcode": 45033, "errmsg": "busy"}, limiter=limiter)
+    assert (type(error), error.errcode, error.api) == (RateLimited, 45033, API)
+    assert set(limiter.limits) == {(API, 45033, 1.0)}
+    assert len(hostile.calls(API)) == len(limiter.limits) == (1 if isinstance(limiter, Impatient) else 3)
 
 
 def test_http_429_is_a_rate_limit(client: Open, hostile: Hostile) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from tqdm import tqdm
 
 from contacts import runs, sync
-from contacts.models import SyncPart, SyncRun
+from contacts.models import Employee, SyncPart, SyncRun
 from crm.command import Command as OurCommand
-from crm.command import bad_input, corp_of
+from crm.command import bad_input, corp_of, must_fit
 from crm.errors import Conflict
 from crm.models import Corp
 
@@ -39,6 +39,7 @@ class Command(OurCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["employee"] and not options["corp"]:
             bad_input("--employee needs --corp.")
+        must_fit("--employee", options["employee"] or None, Employee, "userid")
         if options["confirm_removals"] is not None:
             jobs = [self._confirmation(options)]
         else:

@@ -3,14 +3,14 @@
 import argparse
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.db import transaction
 
+from crm.addresses import provider_address
 from crm.command import Command as OurCommand
-from crm.command import bad_input, secret_of
+from crm.command import bad_input, must_fit, secret_of
 from crm.connections import save_agent
+from crm.errors import Invalid
 from crm.models import Agent, Corp
 
 DEFAULT_ADDRESS = {"wecom": "https://qyapi.weixin.qq.com"}
@@ -35,6 +35,9 @@ class Command(OurCommand):
         self.add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        must_fit("--agentid", options["agentid"], Agent, "agentid")
+        must_fit("--name", options["name"], Corp, "name")
+        must_fit("--base-url", options["base_url"], Corp, "base_url")
         secrets = {
             "secret": secret_of(options, "secret"),
             "callback_token": secret_of(options, "callback_token"),
@@ -83,17 +86,13 @@ class Command(OurCommand):
 
 
 def _base_url(address: str | None) -> str | None:
-    """Scheme, host and port (contract F2); plain HTTP only where private addresses are allowed."""
     if address is None:
         return None
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
-        bad_input("--base-url must be a scheme, host and port such as https://qyapi.weixin.qq.com.")
-    if parts.scheme == "http" and not settings.CRM_ALLOW_PRIVATE_UPSTREAM:
-        bad_input(
-            "--base-url must be https; http is for CRM_ALLOW_PRIVATE_UPSTREAM=1 (tests, demo, private deployments)."
-        )
-    return f"{parts.scheme}://{parts.netloc}"
+    try:
+        return provider_address(address)
+    except Invalid as error:
+        hint = "http is for CRM_ALLOW_PRIVATE_UPSTREAM=1: tests, demo, private deployments."
+        bad_input(f"--base-url: {error}" + (f" {hint}" if address.startswith("http:") else ""))
 
 
 def _aes_key(key: str | None) -> str | None:

@@ -12,7 +12,7 @@ from django.db import transaction
 from contacts.models import Employee, Team
 from crm import roles
 from crm.command import Command as OurCommand
-from crm.command import bad_input, corp_of, secret_of
+from crm.command import bad_input, corp_of, must_fit, secret_of
 
 
 class Command(OurCommand):
@@ -29,6 +29,7 @@ class Command(OurCommand):
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
+        must_fit("NAME", options["name"], User, "username")
         employee = _employee(options)
         teams = _teams(options)
         password = secret_of(options, "password")

@@ -6,21 +6,21 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from contacts.models import SyncRun
 from crm.command import Command as OurCommand
 from crm.connections import open_provider
 from crm.fields import Undecryptable
+from crm.health import WORKER_MAY_BE_SILENT, missing_migrations
 from crm.models import Agent, Corp, Heartbeat
 from crm.providers.errors import ProviderError
 from messaging.models import Delivery
 
-HEARTBEAT_WITHIN = timedelta(seconds=120)
 DUE_WITHIN = timedelta(minutes=5)
 
 
@@ -32,6 +32,10 @@ class Finding:
     ok: bool
     detail: str
     fix: str = ""
+
+
+def found(check: str, ok: bool, detail: str, fix: str = "") -> Finding:
+    return Finding(check, ok, detail, "" if ok else fix)
 
 
 class Command(OurCommand):
@@ -58,7 +62,7 @@ class Command(OurCommand):
 
 
 def examine(*, online: bool) -> Iterator[Finding]:
-    """Every finding; what needs the tables is left out when there are none."""
+    """Every finding; what needs the tables, or the keys, is left out when there are none."""
     database = _database()
     yield database
     if not database.ok:
@@ -67,14 +71,18 @@ def examine(*, online: bool) -> Iterator[Finding]:
     yield migrations
     if not migrations.ok:
         return
-    yield _secrets()
+    secrets = _secrets()
+    yield secrets
     yield _workers()
+    if secrets.ok:
+        yield _callbacks()
     corps = list(Corp.objects.filter(is_active=True))
     if not corps:
         fix = "python manage.py connect wecom --help"
-        yield Finding("corps", False, "no corp is connected", fix)
+        yield found("corps", False, "no corp is connected", fix)
     for corp in corps:
-        yield from _agents(corp, online=online)
+        if secrets.ok:
+            yield from _agents(corp, online=online)
         yield _last_sync(corp)
     yield _outbox()
 
@@ -83,55 +91,62 @@ def _database() -> Finding:
     try:
         connection.ensure_connection()
     except DatabaseError as error:
-        return Finding(
-            "database", False, type(error).__name__, "Check DATABASE_URL and that the server runs."
-        )
+        return found("database", False, type(error).__name__, "Check DATABASE_URL and that the server runs.")
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             mode = cursor.execute("PRAGMA journal_mode").fetchone()[0]
         fix = "Move the database file to a local disk: its file system refuses write-ahead logging."
-        return Finding("database", mode == "wal", f"SQLite, journal {mode}", fix)
-    return Finding("database", True, connection.vendor)
+        return found("database", mode == "wal", f"SQLite, journal {mode}", fix)
+    return found("database", True, connection.vendor)
 
 
 def _migrations() -> Finding:
-    executor = MigrationExecutor(connection)
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return Finding("migrations", not missing, f"{len(missing)} not applied", "python manage.py migrate")
+    missing = missing_migrations()
+    return found("migrations", not missing, f"{missing} not applied", "python manage.py migrate")
 
 
 def _secrets() -> Finding:
     try:
         opened = sum(1 for agent in Agent.objects.all() if agent.secret)
     except Undecryptable as error:
-        return Finding("keys", False, str(error), "Put the missing key back into CRM_FIELD_KEYS.")
+        return found("keys", False, str(error), "Put the missing key back into CRM_FIELD_KEYS.")
     where = "var/" if settings.FIELD_KEYS_ARE_KEPT else "CRM_FIELD_KEYS"
-    return Finding("keys", True, f"{opened} agent secrets open with the keys of {where}")
+    return found("keys", True, f"{opened} agent secrets open with the keys of {where}")
 
 
 def _workers() -> Finding:
     beat = Heartbeat.objects.filter(name="worker").first()
-    fresh = beat is not None and beat.at > timezone.now() - HEARTBEAT_WITHIN
+    fresh = beat is not None and beat.at > timezone.now() - WORKER_MAY_BE_SILENT
     detail = f"last heartbeat {_age(beat.at)} ago" if beat else "no heartbeat yet"
-    return Finding("workers", fresh, detail, "Start them: python manage.py supervise")
+    return found("workers", fresh, detail, "Start them: python manage.py supervise")
+
+
+def _callbacks() -> Finding:
+    """Whether a provider on the internet could reach our callback addresses; a private one may stand on this host."""
+    public = urlsplit(settings.CRM_PUBLIC_URL)
+    is_reachable = public.scheme == "https" and public.hostname not in {"127.0.0.1", "localhost", "::1"}
+    is_awaited = any(agent.callback_token for agent in Agent.objects.all())
+    ok = is_reachable or settings.CRM_ALLOW_PRIVATE_UPSTREAM or not is_awaited
+    detail = f"{settings.CRM_PUBLIC_URL} is {'' if is_reachable else 'not '}an https address of the internet"
+    return found("callbacks", ok, detail, "Set CRM_PUBLIC_URL to the https address that people use.")
 
 
 def _agents(corp: Corp, *, online: bool) -> Iterator[Finding]:
     agents = list(corp.agents.select_related("corp"))
     if not agents:
-        yield Finding(f"agent of {corp.corpid}", False, "no agent", "python manage.py connect wecom --help")
+        yield found(f"agent of {corp.corpid}", False, "no agent", "python manage.py connect wecom --help")
     for agent in agents:
         check = f"agent {agent.agentid} of {corp.corpid}"
-        yield _ask(check, agent) if online else Finding(check, True, "configured (not asked: no --online)")
+        yield _ask(check, agent) if online else found(check, True, "configured (not asked: no --online)")
 
 
 def _ask(check: str, agent: Agent) -> Finding:
     try:
         directory = open_provider(agent).directory()
     except ProviderError as error:
-        return Finding(check, False, str(error), error.fix or "See docs/reference/errors.md.")
+        return found(check, False, str(error), error.fix or "See docs/reference/errors.md.")
     fix = "Add employees to the app's visible range in the provider's console."
-    return Finding(
+    return found(
         check, bool(directory.listed), f"{len(directory.listed)} employees' contacts can be read", fix
     )
 
@@ -140,20 +155,20 @@ def _last_sync(corp: Corp) -> Finding:
     check = f"sync of {corp.corpid}"
     last = SyncRun.objects.filter(corp=corp, userid="").exclude(state__in=SyncRun.ACTIVE).first()
     if last is None:
-        return Finding(check, False, "never run", f"python manage.py sync_contacts --corp {corp.corpid}")
+        return found(check, False, "never run", f"python manage.py sync_contacts --corp {corp.corpid}")
     at = last.finished_at or last.created_at
     limit = timedelta(minutes=2 * settings.CRM_SYNC_EVERY_MINUTES)
     is_late = bool(limit) and at < timezone.now() - limit
     ok = last.state == SyncRun.State.COMPLETE and not is_late
     fix = f"Look at run {last.pk} in the admin, then python manage.py sync_contacts --corp {corp.corpid}"
-    return Finding(check, ok, f"run {last.pk} {last.state}, {_age(at)} ago", fix)
+    return found(check, ok, f"run {last.pk} {last.state}, {_age(at)} ago", fix)
 
 
 def _outbox() -> Finding:
     late = Delivery.objects.due().filter(created_at__lt=timezone.now() - DUE_WITHIN).count()
     uncertain = Delivery.objects.filter(state=Delivery.State.UNCERTAIN).count()
     fix = "Start the workers (supervise), and look at the uncertain deliveries in the admin."
-    return Finding("outbox", not late, f"{late} deliveries overdue, {uncertain} uncertain", fix)
+    return found("outbox", not late, f"{late} deliveries overdue, {uncertain} uncertain", fix)
 
 
 def _age(at: Any) -> str:

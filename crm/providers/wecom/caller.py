@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from crm.providers.answers import Reply, reply, scrub
+from crm.providers.answers import Reply, reply, scrub, whole
 from crm.providers.base import Credentials, Limiter, Tally
 from crm.providers.errors import BadCredential, Malformed, ProviderError, RateLimited, Refused, TokenRejected
 from crm.providers.reading import as_int
@@ -36,15 +36,24 @@ class Caller:
         self.tally = Tally()
 
     def read(
-        self, api: str, *, query: Mapping[str, str] | None = None, body: Any = None, expect: str = ""
+        self,
+        api: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        expect: str = "",
+        parse: Callable[[bytes], Reply] = whole,
     ) -> Reply:
         """A call without effect: tried again after a passing fault. With `body` a POST, else a GET.
 
-        `expect` names the payload key that proves success where the answer has no verdict (rule 1).
+        `expect` names the payload key that proves success where the answer has no verdict (rule 1); `parse`
+        reads the answer's bytes.
         """
         content = None if body is None else encode(body)
         return self._authorised(
-            lambda token: persist(lambda: self._once(api, token, query=query, body=content, expect=expect))
+            lambda token: persist(
+                lambda: self._once(api, token, query=query, body=content, expect=expect, parse=parse)
+            )
         )
 
     def write(
@@ -55,11 +64,21 @@ class Caller:
         query: Mapping[str, str] | None = None,
         content_type: str = JSON_TYPE,
         expect: str = "",
+        on_speak: Callable[[], None] = lambda: None,
     ) -> Reply:
-        """A call with an effect: made once, a refused token aside (then nothing had happened)."""
+        """A call with an effect: made once, a refused token aside (then nothing had happened).
+
+        `on_speak` is called with token and pace in hand, right before the request.
+        """
         return self._authorised(
             lambda token: self._once(
-                api, token, query=query, body=body, content_type=content_type, expect=expect
+                api,
+                token,
+                query=query,
+                body=body,
+                content_type=content_type,
+                expect=expect,
+                on_speak=on_speak,
             )
         )
 
@@ -101,19 +120,21 @@ class Caller:
         body: bytes | None = None,
         content_type: str = JSON_TYPE,
         expect: str = "",
+        parse: Callable[[bytes], Reply] = whole,
+        on_speak: Callable[[], None] = lambda: None,
     ) -> Reply:
         self._limiter.wait(api)
+        on_speak()
         with self._counting:
             self.tally.calls += 1
         sent = {"access_token": token, **(query or {})} if token else dict(query or {})
         method = "GET" if body is None else "POST"
         started = time.monotonic()
         try:
-            answer = reply(
-                self._transport.exchange(
-                    method, f"/cgi-bin/{api}", query=sent, body=body, content_type=content_type
-                )
+            told = self._transport.exchange(
+                method, f"/cgi-bin/{api}", query=sent, body=body, content_type=content_type
             )
+            answer = reply(told, parse)
             self._judge(api, answer, token, expect)
         except ProviderError as error:
             self._failed(api, error, started)

@@ -1,7 +1,8 @@
 """What both dialects share: members, messages to employees, media, and the shape of a listing."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
+from functools import partial
 from typing import Any
 
 from urllib3.filepost import encode_multipart_formdata
@@ -9,19 +10,21 @@ from urllib3.filepost import encode_multipart_formdata
 from crm.providers.base import Credentials, Limiter, Provider
 from crm.providers.content import Content
 from crm.providers.errors import Absent, Malformed, ProviderError, Refused, StaleCursor
-from crm.providers.reading import Unstorable, as_list, as_text, ids
+from crm.providers.listed import read_listing
+from crm.providers.reading import Unstorable, as_text, ids
 from crm.providers.records import Page, Problem, SendReceipt
 from crm.providers.tokens import TokenStore
 from crm.providers.transport import Transport
 from crm.providers.wecom import messages
 from crm.providers.wecom.caller import Caller
-from crm.providers.wecom.items import read_items
+from crm.providers.wecom.items import read_listed
 from crm.providers.wecom.paging import next_cursor
 from crm.providers.wecom.receipts import NOBODY_VALID, receipt, send_or_refuse_all
 
 NO_RELATION = 84061  # for a listing: this employee has no contacts
 BAD_PARAMETER = 40035
 PAGE_LIMIT = 100
+LIST = "external_contact_list"
 MEDIA_TYPES = {
     "image": "image/png",
     "voice": "audio/amr",
@@ -46,7 +49,9 @@ class WeComClient(Provider):
     def _contact_body(self, content: Content, *, to: Sequence[str], sender: str) -> bytes: ...
 
     @abstractmethod
-    def _send_to_contacts(self, body: bytes, to: Sequence[str]) -> SendReceipt: ...
+    def _send_to_contacts(
+        self, body: bytes, to: Sequence[str], on_speak: Callable[[], None]
+    ) -> SendReceipt: ...
 
     def check(self, content: Content, *, to_kind: str) -> list[Problem]:
         return messages.problems(content, mass=self._is_mass(to_kind))
@@ -76,15 +81,23 @@ class WeComClient(Provider):
             content, to=to, agentid=self._agentid, duplicate_check_s=duplicate_check_s
         )
 
-    def send(self, body: bytes, *, to_kind: str, to: Sequence[str]) -> SendReceipt:
+    def send(
+        self, body: bytes, *, to_kind: str, to: Sequence[str], on_speak: Callable[[], None] = lambda: None
+    ) -> SendReceipt:
         if self._is_for_contacts(to_kind):
-            return self._send_to_contacts(body, to)
-        return send_or_refuse_all(lambda: self._post(body, to), to, NOBODY_VALID)
+            return self._send_to_contacts(body, to, on_speak)
+        return send_or_refuse_all(lambda: self._post(body, to, on_speak), to, NOBODY_VALID)
 
     def _post(
-        self, body: bytes, to: Sequence[str], *, api: str = "message/send", final: bool = True
+        self,
+        body: bytes,
+        to: Sequence[str],
+        on_speak: Callable[[], None],
+        *,
+        api: str = "message/send",
+        final: bool = True,
     ) -> SendReceipt:
-        answer = self._caller.write(api, body)
+        answer = self._caller.write(api, body, on_speak=on_speak)
         return receipt(answer, to, warning=self._caller.warning_of(answer), final=final)
 
     def upload_media(self, kind: str, filename: str, data: bytes) -> str:
@@ -101,10 +114,12 @@ class WeComClient(Provider):
             raise Malformed("media/upload answered without a media_id.", code="not_json", outcome="unknown")
         return media_id
 
-    def _page(self, api: str, request: dict[str, Any], *, implied: str) -> Page:
+    def _page(self, api: str, request: dict[str, Any], *, implied: str, known: Container[bytes]) -> Page:
         """One listing answer of either dialect as a Page (contract F3, F4)."""
+        read = partial(read_listed, implied=implied)
+        parse = partial(read_listing, name=LIST, known=known, read=read)
         try:
-            answer = self._caller.read(api, body=request, expect="external_contact_list")
+            answer = self._caller.read(api, body=request, expect=LIST, parse=parse)
         except Absent as error:
             if error.errcode != NO_RELATION:
                 raise
@@ -113,15 +128,9 @@ class WeComClient(Provider):
             if error.errcode == BAD_PARAMETER and request["cursor"]:
                 raise StaleCursor(error.errmsg, errcode=error.errcode) from None
             raise
-        data = answer.data
-        items = data.get("external_contact_list")
-        if "external_contact_list" not in data or not isinstance(items, list | dict | None):
+        if answer.items is None:
             raise Malformed(f"{api} answered without its list.", code="no_list")
-        return Page(
-            read_items(as_list(items), implied=implied, clean=answer.clean),
-            next_cursor=next_cursor(answer),
-            unlicensed=_unlicensed(data),
-        )
+        return Page(answer.items, next_cursor=next_cursor(answer), unlicensed=_unlicensed(answer.data))
 
 
 def _unlicensed(data: dict[str, Any]) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Dialect `direct`: externalcontact/list by cursor, /add and /message/send (wecom.md section 2)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 
 from crm.providers.base import Capability
 from crm.providers.content import Content
@@ -30,6 +30,7 @@ class Direct(WeComClient):
         {Capability.CREATE_CONTACT, Capability.MESSAGE_CONTACT, Capability.MESSAGE_EMPLOYEE}
     )
     employees_per_listing = 1
+    items_name_colleagues = True
     recipients_per_send = {"contact": 1, "employee": 1000}  # noqa: RUF012  (declared a ClassVar in Provider)
 
     def directory(self) -> Directory:
@@ -39,7 +40,7 @@ class Direct(WeComClient):
             teams, teams_complete = members.read_teams(self._caller)
         except ProviderError as error:
             warnings.add("department/list", error)
-            teams, teams_complete, complete = [], False, isinstance(error, members.LASTING)
+            teams, teams_complete, complete = [], False, False  # the root alone is not everybody
         departments = [team.department_id for team in teams] or [members.ROOT]
         employees = self._everybody(departments, warnings)
         return Directory(
@@ -65,10 +66,17 @@ class Direct(WeComClient):
             raise refused[0]
         return members.merge(found)
 
-    def contact_page(self, userids: Sequence[str], *, cursor: str = "", limit: int = PAGE_LIMIT) -> Page:
+    def contact_page(
+        self,
+        userids: Sequence[str],
+        *,
+        cursor: str = "",
+        limit: int = PAGE_LIMIT,
+        known: Container[bytes] = (),
+    ) -> Page:
         (userid,) = userids
         request = {"userid": userid, "cursor": cursor, "limit": max(1, min(limit, PAGE_LIMIT))}
-        return self._page("externalcontact/list", request, implied=userid)
+        return self._page("externalcontact/list", request, implied=userid, known=known)
 
     def contact(self, external_userid: str) -> ContactRecord:
         raise Unsupported("This dialect cannot read a single contact.")
@@ -103,8 +111,8 @@ class Direct(WeComClient):
     def _contact_body(self, content: Content, *, to: Sequence[str], sender: str) -> bytes:
         return messages.contact_body(content, to=to)
 
-    def _send_to_contacts(self, body: bytes, to: Sequence[str]) -> SendReceipt:
-        return self._post(body, to, api="externalcontact/message/send")
+    def _send_to_contacts(self, body: bytes, to: Sequence[str], on_speak: Callable[[], None]) -> SendReceipt:
+        return self._post(body, to, on_speak, api="externalcontact/message/send")
 
     def result(self, msgid: str, *, sender: str) -> Iterator[SendResult]:
         raise Unsupported("This dialect tells nothing after a send.")

@@ -217,6 +217,8 @@ def error_for(errcode: int, errmsg: str, *, api: str = "") -> ProviderError:
 
     Its outcome is always `not_done`: a refusal is an answer; -1 and 6000 say that nothing was carried out.
     """
+    if not -(2**31) <= errcode < 2**31:  # no number of theirs, and more than a column holds
+        return UNKNOWN.error(f"{errcode}: {errmsg or UNKNOWN.meaning}")
     entry = TABLE.get(errcode, UNKNOWN)
     kind = BadCredential if api == "gettoken" and entry.error is TokenRejected else entry.error
     return kind(

@@ -4,41 +4,68 @@ One reader for all shapes (wecom.md 1, rule 5): fields side by side or under `ex
 `follow_user` (ids or objects) or as one `follow_info`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from crm.providers.reading import Unstorable, as_list, as_text, document, number, plain, raw_bytes, texts
+from crm.providers.listed import Item
+from crm.providers.reading import (
+    Unstorable,
+    as_list,
+    as_text,
+    document,
+    limits_of,
+    number,
+    plain,
+    raw_bytes,
+    text_list,
+    texts,
+)
 from crm.providers.records import (
+    LIMITS,
     MAX_TIME,
     BadItem,
     ContactRecord,
     FollowRecord,
     TagRecord,
     Unset,
+    digest_of,
 )
 
-_CONTACT_TEXTS = ("name", "nickname", "avatar", "position", "corp_name", "corp_full_name", "unionid")
-_FOLLOW_TEXTS = ("remark", "description", "remark_corp_name", "oper_userid", "state")
+_CONTACT_TEXTS = limits_of("name", "nickname", "avatar", "position", "corp_name", "corp_full_name", "unionid")
+_FOLLOW_TEXTS = limits_of("userid", "remark", "description", "remark_corp_name", "oper_userid", "state")
+_LONGEST_ID = LIMITS["external_userid"]
 _PERSONAL = 2  # a tag of the employee's own: it has a name and no id
 
 
-def read_items(items: Sequence[Any], *, implied: str, clean: bool) -> list[ContactRecord | BadItem]:
-    """Every item of a page, in order. `implied` is the follower of an item that names none ("": nobody)."""
-    return [read_item(item, position=n, implied=implied, clean=clean) for n, item in enumerate(items)]
+def read_listed(item: Item, *, implied: str) -> ContactRecord | BadItem:
+    """One item of a listing; `implied` as in `read_item`."""
+    value, position, raw, digest, clean = item
+    return read_item(value, position=position, implied=implied, clean=clean, raw=raw, digest=digest)
 
 
 def read_item(
-    item: Any, *, position: int = 0, implied: str = "", clean: bool = False
+    item: Any,
+    *,
+    position: int = 0,
+    implied: str = "",
+    clean: bool = False,
+    raw: bytes = b"",
+    digest: bytes = b"",
 ) -> ContactRecord | BadItem:
-    """One item. Never raises: what cannot be stored becomes a BadItem (contract F6)."""
+    """One item. Never raises: what cannot be stored becomes a BadItem (contract F6).
+
+    `implied` is the follower of an item that names none ("": nobody); `raw` and `digest` are its own bytes,
+    where they are at hand.
+    """
     try:
-        return _contact(item, implied, clean)
+        raw = raw or raw_bytes(item)
+        return _contact(item, implied, clean, raw, digest or digest_of(raw))
     except (Unstorable, RecursionError) as problem:
         reason = str(problem) if isinstance(problem, Unstorable) else "too_deep"
-    return BadItem(position, reason, _found_id(item), _found_userid(item) or implied, _raw(item))
+    return BadItem(position, reason, _found_id(item), _found_userid(item) or implied, raw or _raw(item))
 
 
-def _contact(item: Any, implied: str, clean: bool) -> ContactRecord:
+def _contact(item: Any, implied: str, clean: bool, raw: bytes, digest: bytes) -> ContactRecord:
     if not isinstance(item, dict):
         raise Unstorable("not_an_object")
     contact = item.get("external_contact")
@@ -53,13 +80,16 @@ def _contact(item: Any, implied: str, clean: bool) -> ContactRecord:
         type=number(contact, "type"),
         gender=number(contact, "gender"),
         follows=_follows(item, implied, clean),
-        raw=raw_bytes(item),
+        raw=raw,
+        digest=digest,
         **fields,
     )
 
 
 def _external_userid(contact: Mapping[str, Any], clean: bool) -> str:
     value = contact.get("external_userid")
+    if clean and value.__class__ is str and 0 < len(value) <= _LONGEST_ID and not value.isspace():
+        return value  # as nearly every item has it
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
         raise Unstorable("no_external_userid")
     return as_text(value, "external_userid", clean=clean)
@@ -82,34 +112,24 @@ def _follows(item: Mapping[str, Any], implied: str, clean: bool) -> tuple[Follow
 def _follow(entry: Any, implied: str, clean: bool) -> FollowRecord | None:
     if not isinstance(entry, dict):
         return FollowRecord(as_text(entry, "userid", clean=clean)) if entry not in (None, "") else None
-    userid = plain(entry, "userid", clean=clean) or implied
+    fields: dict[str, Any] = texts(entry, _FOLLOW_TEXTS, clean=clean)
+    userid = fields.pop("userid", "") or implied
     if not userid:
         raise Unstorable("no_userid")
-    fields: dict[str, Any] = texts(entry, _FOLLOW_TEXTS, clean=clean)
     if "remark_mobiles" in entry:
-        fields["remark_mobiles"] = _mobiles(entry, clean)
+        fields["remark_mobiles"] = text_list(entry["remark_mobiles"], "remark_mobiles", clean=clean)
     if "wechat_channels" in entry:
         fields["wechat_channels"] = document(entry, "wechat_channels", clean=clean)
     if "tags" in entry:
         fields["tags"], fields["tag_ids"], fields["personal_tags"] = _tags(entry, clean)
     elif "tag_id" in entry:
-        fields["tag_ids"] = _tag_ids(entry, clean)
+        fields["tag_ids"] = tuple(dict.fromkeys(text_list(entry["tag_id"], "tag_id", clean=clean)))
     return FollowRecord(
         userid,
         createtime=number(entry, "createtime", low=0, high=MAX_TIME),
         add_way=number(entry, "add_way"),
         **fields,
     )
-
-
-def _tag_ids(entry: Mapping[str, Any], clean: bool) -> tuple[str, ...]:
-    told = (as_text(tag_id, "tag_id", clean=clean) for tag_id in as_list(entry["tag_id"]) if tag_id)
-    return tuple(dict.fromkeys(told))
-
-
-def _mobiles(entry: Mapping[str, Any], clean: bool) -> tuple[str, ...]:
-    told = as_list(entry["remark_mobiles"])
-    return tuple(as_text(mobile, "remark_mobiles", clean=clean) for mobile in told if mobile)
 
 
 def _tags(

@@ -1,8 +1,9 @@
 """Dialect `official`: batch/get_by_user, get, tags, add_msg_template and its results (wecom.md section 3)."""
 
 import dataclasses
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 from crm.providers.base import Capability, Credentials, Limiter
@@ -55,6 +56,7 @@ class Official(WeComClient):
     ) -> None:
         super().__init__(transport, credentials, tokens=tokens, limiter=limiter)
         self._cover = ("", 0.0)  # media_id, time.monotonic() of its upload
+        self._covering = threading.Lock()
 
     def directory(self) -> Directory:
         listed = self._followers()
@@ -83,12 +85,19 @@ class Official(WeComClient):
             raise Malformed("get_follow_user_list answered without its list.", code="no_list")
         return tuple(dict.fromkeys(as_text(userid, "userid") for userid in ids(data["follow_user"])))
 
-    def contact_page(self, userids: Sequence[str], *, cursor: str = "", limit: int = PAGE_LIMIT) -> Page:
+    def contact_page(
+        self,
+        userids: Sequence[str],
+        *,
+        cursor: str = "",
+        limit: int = PAGE_LIMIT,
+        known: Container[bytes] = (),
+    ) -> Page:
         if not 1 <= len(userids) <= self.employees_per_listing:
             raise ValueError(f"1 to {self.employees_per_listing} userids, not {len(userids)}")
         request = {"userid_list": list(userids), "cursor": cursor, "limit": max(1, min(limit, PAGE_LIMIT))}
         implied = userids[0] if len(userids) == 1 else ""
-        return self._page("externalcontact/batch/get_by_user", request, implied=implied)
+        return self._page("externalcontact/batch/get_by_user", request, implied=implied, known=known)
 
     def contact(self, external_userid: str) -> ContactRecord:
         whole: dict[str, Any] = {}
@@ -118,18 +127,25 @@ class Official(WeComClient):
     def prepare(self, content: Content, *, to_kind: str) -> Content:
         if not self._is_mass(to_kind) or not isinstance(content, MiniprogramNotice) or content.pic_media_id:
             return content
-        media_id, made_at = self._cover
-        if not media_id or time.monotonic() - made_at > COVER_LIFE_S:
-            media_id = self.upload_media("image", "cover.png", cover_png())
-            self._cover = (media_id, time.monotonic())
-        return dataclasses.replace(content, pic_media_id=media_id)
+        return dataclasses.replace(content, pic_media_id=self._cover_media_id())
+
+    def _cover_media_id(self) -> str:
+        """The cover's media_id, uploaded by one thread for all of them when there is none."""
+        with self._covering:
+            media_id, made_at = self._cover
+            if not media_id or time.monotonic() - made_at > COVER_LIFE_S:
+                media_id = self.upload_media("image", "cover.png", cover_png())
+                self._cover = (media_id, time.monotonic())
+            return media_id
 
     def _contact_body(self, content: Content, *, to: Sequence[str], sender: str) -> bytes:
         return messages.mass_body(content, to=to, sender=sender)
 
-    def _send_to_contacts(self, body: bytes, to: Sequence[str]) -> SendReceipt:
+    def _send_to_contacts(self, body: bytes, to: Sequence[str], on_speak: Callable[[], None]) -> SendReceipt:
         api = "externalcontact/add_msg_template"
-        return send_or_refuse_all(lambda: self._post(body, to, api=api, final=False), to, NO_CUSTOMER)
+        return send_or_refuse_all(
+            lambda: self._post(body, to, on_speak, api=api, final=False), to, NO_CUSTOMER
+        )
 
     def result(self, msgid: str, *, sender: str) -> Iterator[SendResult]:
         return read_results(self._caller, msgid, sender=sender)

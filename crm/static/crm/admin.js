@@ -86,6 +86,41 @@
     button.hidden = false;
   }
 
+  // A date without typing: data-in-days="3" sets the form's date to nine in the morning, three days from now.
+  function soon(button) {
+    const input = button.form.querySelector("input[type=datetime-local]");
+    const two = (number) => String(number).padStart(2, "0");
+    button.addEventListener("click", () => {
+      const day = new Date();
+      day.setDate(day.getDate() + Number(button.dataset.inDays));
+      input.value = `${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())}T09:00`;
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+    button.hidden = false;
+  }
+
+  // Enter in a line of a message goes to the next one: it also ends a word of a Chinese input method, and the form is
+  // not done by then.
+  function steps(form) {
+    form.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.target.tagName !== "INPUT") return;
+      event.preventDefault();
+      if (event.isComposing) return;
+      const fields = [...form.querySelectorAll("input:not([type=hidden]), textarea, button[type=submit]")];
+      fields[fields.indexOf(event.target) + 1]?.focus();
+    });
+  }
+
+  // What unfold and select2 leave unnamed: the page's main part, and the box one types into to find a choice.
+  function landmark() {
+    (document.getElementById("content") || document.getElementById("page"))?.setAttribute("role", "main");
+  }
+  function nameSearch(input) {
+    const field = input.closest(".select2-container")?.previousElementSibling;
+    const label = field?.labels?.[0] || document.querySelector(".select2-container--open")?.previousElementSibling?.labels?.[0];
+    if (label) input.setAttribute("aria-label", label.textContent.replace("*", "").trim());
+  }
+
   function copies(button) {
     button.addEventListener("click", async () => {
       await navigator.clipboard.writeText(button.dataset.copy);
@@ -136,5 +171,13 @@
     each("[data-add-row]", addRow);
     each("[data-copy]", copies);
     each("form[data-once]", once);
+    each("[data-in-days]", soon);
+    each("form[data-previews]", steps);
+    landmark();
+  });
+  // select2 draws its boxes after everything has loaded
+  window.addEventListener("load", () => setTimeout(() => each(".select2-search__field", nameSearch), 100));
+  document.addEventListener("focusin", (event) => {
+    if (event.target.matches(".select2-search__field")) nameSearch(event.target);
   });
 }

@@ -1,0 +1,115 @@
+"""A listing read item by item: what the caller knows by its digest is hashed, and never parsed.
+
+Why that is safe, although the items are cut apart at `},{"<first key>":` without looking inside. A slice counts
+only when it is a complete JSON value: because it parses here, or because its digest is known, and digests are made
+of complete items alone. The answer around the list must be JSON with a mark in the list's place. Complete slices
+with commas between them, in that place, are the list, wherever the guess to cut there came from. A wrong cut
+leaves a slice that neither parses nor is known: then the answer is read whole.
+"""
+
+import secrets
+from collections.abc import Callable, Container
+from typing import Any, NamedTuple
+
+import orjson
+
+from crm.providers.answers import Reply, is_clean, second_reading, whole
+from crm.providers.reading import as_list, raw_bytes
+from crm.providers.records import BadItem, ContactRecord, digest_of
+
+_MARK = secrets.token_hex(16)  # nobody outside this process can have written it
+_MARK_JSON = f'"{_MARK}"'.encode()
+
+
+class Item(NamedTuple):
+    """A parsed item of a listing. `raw` and `digest` are empty where its own bytes could not be told apart.
+
+    `clean` promises that no text in it holds NUL or a lone surrogate.
+    """
+
+    value: Any
+    position: int
+    raw: bytes
+    digest: bytes
+    clean: bool
+
+
+Read = Callable[[Item], ContactRecord | BadItem]
+
+
+def read_listing(body: bytes, name: str, *, known: Container[bytes], read: Read) -> Reply:
+    """The JSON object `body` with the `items` of its list `name`: what `read` makes of each, or its known digest.
+
+    `items` is None where the object has no such list. Raises what `whole` raises.
+    """
+    return _cut(body, name, known, read) or _whole(body, name, known, read)
+
+
+def _whole(body: bytes, name: str, known: Container[bytes], read: Read) -> Reply:
+    data, clean, _ = reply = whole(body)
+    if name not in data or not isinstance(data[name], list | dict | None):
+        return reply
+    records = (read(Item(value, n, b"", b"", clean)) for n, value in enumerate(as_list(data[name])))
+    items = [
+        record.digest if isinstance(record, ContactRecord) and record.digest in known else record
+        for record in records
+    ]
+    return Reply(data, clean, items)
+
+
+def _cut(body: bytes, name: str, known: Container[bytes], read: Read) -> Reply | None:
+    key = f'"{name}":['.encode()
+    start = body.find(key) + len(key)
+    end = body.rfind(b"}]") + 1
+    if start < len(key) or end <= start:
+        return None
+    around = _around(body[: start - 1] + _MARK_JSON + body[end + 1 :], name)
+    if around is None:
+        return None
+    clean = is_clean(body)
+    items: list[ContactRecord | BadItem | bytes] = []
+    for position, raw in enumerate(_slices(body, start, end)):
+        digest = digest_of(raw)
+        if digest in known:
+            items.append(digest)
+            continue
+        item = _item(position, raw, digest, clean)
+        if item is None:
+            return None
+        items.append(read(item))
+    return Reply(around, clean, items)
+
+
+def _around(answer: bytes, name: str) -> dict[str, Any] | None:
+    """The answer with an empty list `name`; None when the mark does not stand for that list."""
+    try:
+        data = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(data, dict) or data.get(name) != _MARK:
+        return None
+    data[name] = []
+    return data
+
+
+def _slices(body: bytes, start: int, end: int) -> list[bytes]:
+    """`body[start:end]` cut before every `{` that looks like the beginning of an item."""
+    colon = body.find(b'":', start, end)
+    if not body.startswith(b'{"', start) or colon < 0:
+        return [body[start:end]]
+    head = body[start : colon + 2]
+    pieces = body[colon + 2 : end - 1].split(b"}," + head)
+    return [head + piece + b"}" for piece in pieces]
+
+
+def _item(position: int, raw: bytes, digest: bytes, clean: bool) -> Item | None:
+    try:
+        return Item(orjson.loads(raw), position, raw, digest, clean)
+    except orjson.JSONDecodeError:
+        pass
+    try:  # one item with a lone surrogate must not cost its neighbours their bytes
+        value = second_reading(raw)
+        raw = raw_bytes(value)
+    except (ValueError, RecursionError):
+        return None
+    return Item(value, position, raw, digest_of(raw), clean=False)
