@@ -91,6 +91,9 @@ def end_confirmed(scope: Scope) -> int:
 def _end(follows: list[FollowUser], run: SyncRun) -> None:
     now = timezone.now()
     actor = f"sync:{run.pk}"
+    contact_ids = {follow.contact_id for follow in follows}
+    # Contacts before follows, as everybody locks them: two orders would be a deadlock on PostgreSQL.
+    Contact.objects.filter(pk__in=contact_ids).update(updated_at=now)
     lines = []
     for follow in follows:
         listed = follow.employee.is_listed or follow.employee.userid == run.userid
@@ -109,8 +112,6 @@ def _end(follows: list[FollowUser], run: SyncRun) -> None:
             )
         )
     FollowUser.objects.bulk_update(follows, ["ended_at", "ended_source", "updated_at"], batch_size=200)
-    contact_ids = {follow.contact_id for follow in follows}
-    Contact.objects.filter(pk__in=contact_ids).update(updated_at=now)
     lines += _lose(contact_ids, run, actor)
     events.record(lines)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
 from contacts.listing import Applied, Known, Listing, RelationKey
@@ -196,15 +197,17 @@ class BatchChanges:
             Contact.objects.filter(pk__in=pks).update(updated_at=self.now)
 
     def _let_others_be_read_anew(self) -> None:
-        """Forget the digests of a changed contact's other relations.
+        """Forget the digests of what this listing changed and another one tells too.
 
         A colleague's item may show the old name again, unchanged since that colleague's last listing; known by
         its digest alone, it would never be compared with the row.
         """
-        if self.contact_changes:
+        told_for = [self.follows[key].pk for key in self.follow_changes.keys() - self.mine.keys()]
+        changed = [self.contacts[key].pk for key in self.contact_changes]
+        if told_for or changed:
             mine = [follow.pk for key, follow in self.follows.items() if key in self.mine]
-            changed = [self.contacts[key].pk for key in self.contact_changes]
-            FollowUser.objects.filter(contact__in=changed).exclude(pk__in=mine).update(raw_digest=None)
+            others = Q(contact__in=changed) & ~Q(pk__in=mine)
+            FollowUser.objects.filter(others | Q(pk__in=told_for)).update(raw_digest=None)
 
     def _write_follows(self) -> None:
         for pk, (key, values) in zip(

@@ -103,6 +103,7 @@ class PartWalk:
         )
         self.listing.load()
         self.unlicensed: set[int] = set()
+        self.has_nameless = False  # an item without an id may be anybody: then nobody is absent
         self._items: list[Item] = []
         self._pages = 0
         self._fresh = 0
@@ -123,6 +124,7 @@ class PartWalk:
     def add(self, page: Page) -> None:
         seen = self.part.seen + len(self._items)
         for item in page.items:
+            self.has_nameless |= isinstance(item, BadItem) and not item.external_userid
             self._items.append(
                 replace(item, position=seen + item.position) if isinstance(item, BadItem) else item
             )
@@ -142,7 +144,7 @@ class PartWalk:
 
     def complete(self) -> None:
         """The listing ended well: what it did not show is suspected, if this process read it from its start."""
-        read = self.listing.members - self.unlicensed
+        read = frozenset() if self.has_nameless else self.listing.members - self.unlicensed
 
         def conclude(applied: Applied) -> dict[str, int]:
             if not self.part.from_start:

@@ -160,6 +160,13 @@ def test_select_across_takes_all_that_match_and_no_other(cast: Cast) -> None:
     assert not Delivery.objects.filter(contact=cast.contacts["qian"]).exists()
 
 
+def test_selection_of_more_than_the_role_may_reach_is_refused_in_words(cast: Cast, lin: Browser) -> None:
+    cast.add_contacts(50)
+    form = {"action": "send_text", "_selected_action": [str(cast.contacts["lin"].pk)], "select_across": "1"}
+    answer = lin.post("contacts/contact/", {**form, "index": "0"}, follow=True)
+    assert "At most 50 at a time" in answer.content.decode()
+
+
 def test_selected_employees_get_an_app_message(cast: Cast, sun: Browser) -> None:
     ids = [str(cast.employees[name].pk) for name in ("lin", "wang")]
     answer = sun.post("contacts/employee/", {"action": "send_text", "_selected_action": ids, "index": "0"})

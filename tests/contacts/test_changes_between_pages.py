@@ -68,6 +68,20 @@ def test_name_taken_back_is_right_after_the_next_run_of_any_follower(
     assert Contact.objects.get(external_userid=external_userid).name == "Before"
 
 
+def test_remark_taken_back_is_right_after_the_next_run_though_a_colleagues_page_told_it_meanwhile(
+    direct_corp: Corp, sim: Simulator
+) -> None:
+    first, *_, last = [told["userid"] for told in sim.world(direct_corp.corpid)["employees"]]
+    sim.settings(follow_user_objects=True)
+    made = sim.change(direct_corp.corpid, "add_contact", name="Both", follow_user=[first, last])
+    relation = {"external_userid": made["external_userid"], "userid": first}
+    held = FollowUser.objects.filter(contact__external_userid=made["external_userid"], employee__userid=first)
+    for remark, listed in (("one", first), ("two", last), ("one", first)):
+        sim.change(direct_corp.corpid, "edit_follow", **relation, remark=remark)
+        run(direct_corp, userid=listed)
+        assert held.get().remark == remark
+
+
 @pytest.mark.parametrize("forth", [True, False], ids=["to_a_later_listing", "to_an_earlier_listing"])
 @pytest.mark.parametrize("limit", [1, 4])
 def test_contact_handed_over_inside_a_run_is_nobodys_loss(

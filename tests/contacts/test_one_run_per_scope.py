@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -90,16 +91,27 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def test_worker_that_slept_through_its_lease_writes_nothing_when_it_wakes(corp: Corp, sim: Simulator) -> None:
-    sim.settings(page_limit=3)
+@pytest.fixture
+def sleeper(corp: Corp, sim: Simulator) -> Iterator["subprocess.Popen[str]"]:
+    """A sync in a process of its own, stopped while it waits for a page."""
     api = LISTING[corp.dialect]
-    sim.fault(
-        corp=corp.corpid, api=api, kind="delay", seconds=2.5, skip=3
-    )  # it is stopped while it waits here
-    sleeper = command("sync_contacts", "--corp", corp.corpid, "--json", CRM_SYNC_LEASE_SECONDS="1")
-    wait_for(lambda: len(sim.journal(corp=corp.corpid, api=api)) == 4)
-    time.sleep(0.3)
-    os.kill(sleeper.pid, signal.SIGSTOP)
+    sim.settings(page_limit=3)
+    sim.fault(corp=corp.corpid, api=api, kind="delay", seconds=2.5, skip=3, times=None)
+    process = command("sync_contacts", "--corp", corp.corpid, "--json", CRM_SYNC_LEASE_SECONDS="1")
+    try:
+        wait_for(lambda: len(sim.journal(corp=corp.corpid, api=api)) >= 4, seconds=90)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGSTOP)
+        sim.clear_faults()
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_worker_that_slept_through_its_lease_writes_nothing_when_it_wakes(
+    corp: Corp, sim: Simulator, sleeper: "subprocess.Popen[str]"
+) -> None:
     with transaction.atomic():
         pass  # it sleeps over no lock of SQLite's
     stopped = SyncRun.objects.get()
@@ -110,7 +122,7 @@ def test_worker_that_slept_through_its_lease_writes_nothing_when_it_wakes(corp: 
     run(corp)
     assert (taken_over.state, taken_over.resumes_id) == ("complete", stopped.pk)
     before = everything(corp)
-    os.kill(sleeper.pid, signal.SIGCONT)
+    sleeper.send_signal(signal.SIGCONT)
     sleeper.communicate(timeout=30)
     assert sleeper.returncode == 1
     assert everything(corp) == before

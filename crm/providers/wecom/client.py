@@ -121,7 +121,9 @@ class WeComClient(Provider):
         try:
             answer = self._caller.read(api, body=request, expect=LIST, parse=parse)
         except Absent as error:
-            if error.errcode != NO_RELATION:
+            if (
+                error.errcode != NO_RELATION or not implied
+            ):  # of several employees it does not say who has none
                 raise
             return Page(())
         except ProviderError as error:
