@@ -29,6 +29,16 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def leave_a_run_waiting(places: dict[str, str]) -> None:
+    """As Ctrl-C does when it comes between the asking for a sync and its start."""
+    code = (
+        "from contacts.models import SyncRun; from crm.models import Corp;"
+        "SyncRun.objects.filter(state='running').update(state='interrupted', lease_token=None);"
+        "SyncRun.objects.create(corp=Corp.objects.first(), trigger='schedule')"
+    )
+    subprocess.run([sys.executable, "manage.py", "shell", "-c", code], cwd=ROOT, env=places, check=True)
+
+
 def test_demo_prints_one_block_with_address_and_logins(demo: Demo) -> None:
     assert f"{demo.url}/admin/" in demo.block
     for login in ("admin", "manager", "sales", "auditor"):
@@ -84,6 +94,7 @@ def test_demo_leaves_no_process_behind_and_keeps_its_data(tmp_path: Path, how: s
     while any(is_alive(pid) for pid in tree):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    leave_a_run_waiting(places)
     second = start(tmp_path, places)
     names = {each["external_userid"] for each in second.sim.world(corp)["contacts"]}
     assert second.stop() == 0

@@ -72,7 +72,7 @@ class Command(OurCommand):
         for line in self.corps:
             _connect(line)
         self.say("Reading the contacts …")
-        call_command("sync_contacts", stdout=StringIO())
+        _read_contacts()
         if not demo.is_populated():
             demo.populate()
         connections.close_all()
@@ -188,6 +188,15 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _read_contacts() -> None:
+    """Sync now. A run that Ctrl-C left waiting, or a partial one, is no reason not to start: the workers go on."""
+    try:
+        call_command("sync_contacts", stdout=StringIO())
+    except SystemExit:
+        if not Contact.objects.exists():
+            bad_input("The first sync failed; its last words stand above.")
 
 
 def _connect(line: dict[str, Any]) -> None:
