@@ -35,7 +35,13 @@ def main() -> int:
             arguments = ["--contacts", str(options.contacts), "--repeats", str(options.repeats)]
             code = subprocess.call(
                 [sys.executable, "-m", "tests.bench.sync", *arguments],
-                env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+                # The pace towards a provider is not what is measured: on loopback it would be the limit.
+                env={
+                    **os.environ,
+                    "DATABASE_URL": url,
+                    "DJANGO_SETTINGS_MODULE": "tests.settings",
+                    "CRM_REMOTE_RATE": "100000000",
+                },
             )
             if code:
                 return code

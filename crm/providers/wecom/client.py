@@ -121,9 +121,8 @@ class WeComClient(Provider):
         try:
             answer = self._caller.read(api, body=request, expect=LIST, parse=parse)
         except Absent as error:
-            if (
-                error.errcode != NO_RELATION or not implied
-            ):  # of several employees it does not say who has none
+            # Of several employees it does not say who has none, and after a first page it contradicts that page.
+            if error.errcode != NO_RELATION or not implied or request["cursor"]:
                 raise
             return Page(())
         except ProviderError as error:
