@@ -1,30 +1,35 @@
 """What a complete listing did not show: suspected first, ended when confirmed, held when there is too much of it."""
 
-from collections.abc import Iterable, Set
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from contacts.listing import Listing, RelationKey
+from contacts.listing import Applied, Listing, RelationKey
 from contacts.models import Contact, FollowUser, SyncRun
 from crm import events
 
 CHUNK = 1000
 
 
-def mark_absent(listing: Listing, run: SyncRun, read: Set[int], *, also_seen: Set[int]) -> int:
-    """Mark the live relations that a complete listing of `read` did not show; returns the newly marked."""
-    unseen = [
-        known.follow_id
-        for (_, employee_id), known in listing.known.items()
-        if known.is_live and employee_id in read and known.follow_id not in listing.seen
-    ]
-    return sum(
-        _mark(_suspects().filter(pk__in=chunk), run)
-        for chunk in _chunks([pk for pk in unseen if pk not in also_seen])
-    )
+def mark_absent(listing: Listing, run: SyncRun, read: Set[int], last: Applied) -> Counter[int]:
+    """Mark the live relations that a complete listing of `read`, up to its `last` batch, did not show.
+
+    Returns the newly marked by employee.
+    """
+    unseen: dict[int, list[int]] = defaultdict(list)
+    for (external_userid, employee_id), known in listing.known.items():
+        is_shown = known.follow_id in listing.seen or known.follow_id in last.seen
+        if known.is_live and employee_id in read and not is_shown and external_userid not in last.read_since:
+            unseen[employee_id].append(known.follow_id)
+    marked: Counter[int] = Counter()
+    for employee_id, pks in unseen.items():
+        for chunk in _chunks(pks):
+            marked[employee_id] += _mark(_suspects().filter(pk__in=chunk), run)
+    return +marked
 
 
 def mark_out_of_range(run: SyncRun, seen_unlisted: Set[RelationKey]) -> int:
@@ -71,8 +76,8 @@ def trips_guard(scope: Scope) -> bool:
     return absent > count and absent > share * scope.live().count()
 
 
-def end_confirmed(scope: Scope) -> int:
-    """End what was absent in an earlier run and is absent in this one; contacts whom nobody follows become lost.
+def end_confirmed(scope: Scope) -> Counter[str]:
+    """End what was absent in an earlier run and is absent in this one; how many, by userid.
 
     A relation that was seen again has lost its `absent_since`, so what still bears one from an earlier run and
     belongs to an employee read completely now is confirmed.
@@ -81,24 +86,26 @@ def end_confirmed(scope: Scope) -> int:
     rows = scope.absent().exclude(absent_run=run)
     if run.confirms_id:
         rows = rows.filter(absent_run__lte=run.confirms_id)
-    ended = 0
-    while chunk := list(rows.select_related("employee")[:CHUNK]):
-        _end(chunk, run)
-        ended += len(chunk)
+    ended: Counter[str] = Counter()
+    while chunk := list(rows.select_related("employee").defer("raw")[:CHUNK]):
+        for follow in chunk:
+            listed = follow.employee.is_listed or follow.employee.userid == run.userid
+            source = FollowUser.EndSource
+            follow.ended_source = source.SYNC if listed else source.OUT_OF_RANGE
+            ended[follow.employee.userid] += 1
+        end(chunk, actor=f"sync:{run.pk}", corp_id=run.corp_id)
     return ended
 
 
-def _end(follows: list[FollowUser], run: SyncRun) -> None:
+def end(follows: Sequence[FollowUser], *, actor: str, corp_id: int) -> None:
+    """End the relations, whose `ended_source` the caller has set; contacts whom nobody follows become lost."""
     now = timezone.now()
-    actor = f"sync:{run.pk}"
     contact_ids = {follow.contact_id for follow in follows}
     # Contacts before follows, as everybody locks them: two orders would be a deadlock on PostgreSQL.
     Contact.objects.filter(pk__in=contact_ids).update(updated_at=now)
     lines = []
     for follow in follows:
-        listed = follow.employee.is_listed or follow.employee.userid == run.userid
         follow.ended_at = follow.updated_at = now
-        follow.ended_source = FollowUser.EndSource.SYNC if listed else FollowUser.EndSource.OUT_OF_RANGE
         changes = {"userid": [follow.employee.userid, None], "ended_source": ["", follow.ended_source]}
         lines.append(
             events.event(
@@ -106,24 +113,23 @@ def _end(follows: list[FollowUser], run: SyncRun) -> None:
                 "follow_user",
                 follow.pk,
                 actor=actor,
-                corp_id=run.corp_id,
+                corp_id=corp_id,
                 contact_id=follow.contact_id,
                 changes=changes,
             )
         )
     FollowUser.objects.bulk_update(follows, ["ended_at", "ended_source", "updated_at"], batch_size=200)
-    lines += _lose(contact_ids, run, actor)
+    lines += _lose(contact_ids, actor=actor, corp_id=corp_id)
     events.record(lines)
 
 
-def _lose(contact_ids: set[int], run: SyncRun, actor: str) -> list[events.Line]:
+def _lose(contact_ids: set[int], *, actor: str, corp_id: int) -> list[events.Line]:
     followed = FollowUser.objects.current().filter(contact=OuterRef("pk"))
     lost = Contact.objects.filter(~Exists(followed), pk__in=contact_ids, state=Contact.State.ACTIVE)
     pks = list(lost.values_list("pk", flat=True))
     Contact.objects.filter(pk__in=pks).update(state=Contact.State.LOST)
     return [
-        events.event("contact.lost", "contact", pk, actor=actor, corp_id=run.corp_id, contact_id=pk)
-        for pk in pks
+        events.event("contact.lost", "contact", pk, actor=actor, corp_id=corp_id, contact_id=pk) for pk in pks
     ]
 
 

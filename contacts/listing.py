@@ -1,24 +1,19 @@
 """The memory of one listing while it is walked: what we hold, what its pages have shown."""
 
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from django.db.models import QuerySet
+
+from contacts.clock import Moment
 from contacts.models import Contact, FollowUser
 from contacts.roll import Roll
 from crm.models import Corp
 from crm.providers.records import ContactRecord
 
+Counts = Counter[str]
 RelationKey = tuple[str, int]  # (external_userid, primary key of the employee)
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a batch did, in the words of the run's report (contract F5)."""
-
-    seen: int = 0
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    quarantined: int = 0
 
 
 @dataclass(slots=True)
@@ -26,6 +21,7 @@ class Known:
     """What we hold of one relation: enough to tell that an item changes nothing without reading its row."""
 
     follow_id: int
+    employee_id: int
     digest: bytes | None
     is_live: bool
     is_quiet: bool  # live, not suspected absent, of a contact in state active
@@ -33,13 +29,26 @@ class Known:
 
 @dataclass(slots=True)
 class Applied:
-    """What a batch came to; true, and told to the listing, once its transaction has committed."""
+    """What a batch came to; true, and told to the listing, once its transaction has committed.
 
-    counts: Counts = field(default_factory=Counts)
+    `counts` are in the words of the run's report (contract F5): seen, new, changed, unchanged, quarantined.
+    """
+
+    read_since: frozenset[str] = frozenset()  # contacts of whom we hold something newer than this listing
+    counts: Counts = field(default_factory=Counter)
+    by_employee: defaultdict[int, Counts] = field(default_factory=lambda: defaultdict(Counter))
     seen: set[int] = field(default_factory=set)
     seen_unlisted: set[RelationKey] = field(default_factory=set)
     known: dict[RelationKey, Known] = field(default_factory=dict)
     employees: list[tuple[str, int]] = field(default_factory=list)
+
+    def count(self, outcome: str, employees: Iterable[int], number: int = 1) -> None:
+        """`number` items that belong to `employees` had this outcome."""
+        self.counts[outcome] += number
+        self.counts["seen"] += number
+        for pk in employees:
+            self.by_employee[pk][outcome] += number
+            self.by_employee[pk]["seen"] += number
 
 
 @dataclass(slots=True)
@@ -54,15 +63,26 @@ class Listing:
     members: frozenset[int]
     roll: Roll
     listed: frozenset[int]  # employees whose own listing tells about their relations
+    asked_at: Moment  # the corp's clock before the first page was asked for
+    sole: int | None = None  # whose listing this is, when it is of one employee: items need not name that one
     restless: frozenset[RelationKey] = frozenset()
     known: dict[RelationKey, Known] = field(default_factory=dict)
-    quiet: dict[bytes, int] = field(default_factory=dict)  # digest -> follow row
+    quiet: dict[bytes, Known] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
     seen_unlisted: set[RelationKey] = field(default_factory=set)
 
     def load(self) -> None:
         """Every relation we hold of this listing's employees: one query."""
-        rows = FollowUser.objects.filter(employee__in=self.members).values_list(
+        self._load(FollowUser.objects.filter(employee__in=self.members))
+
+    def load_contact(self, external_userid: str) -> None:
+        """Every relation we hold of one contact, whoever the employee."""
+        self._load(
+            FollowUser.objects.filter(contact__corp=self.corp, contact__external_userid=external_userid)
+        )
+
+    def _load(self, rows: QuerySet[FollowUser]) -> None:
+        told = rows.values_list(
             "contact__external_userid",
             "employee_id",
             "pk",
@@ -71,12 +91,12 @@ class Listing:
             "absent_since",
             "contact__state",
         )
-        for external_userid, employee_id, pk, digest, ended_at, absent_since, state in rows.iterator(5000):
+        for external_userid, employee_id, pk, digest, ended_at, absent_since, state in told.iterator(5000):
             is_live = ended_at is None
             is_quiet = is_live and absent_since is None and state == Contact.State.ACTIVE
             self._remember(
                 (external_userid, employee_id),
-                Known(pk, bytes(digest) if digest else None, is_live, is_quiet),
+                Known(pk, employee_id, bytes(digest) if digest else None, is_live, is_quiet),
             )
 
     def absorb(self, applied: Applied) -> None:
@@ -89,12 +109,12 @@ class Listing:
     def _remember(self, key: RelationKey, known: Known) -> None:
         self.known[key] = known
         if known.is_quiet and known.digest is not None:
-            self.quiet[known.digest] = known.follow_id
+            self.quiet[known.digest] = known
 
-    def owners(self, item: ContactRecord) -> frozenset[int]:
-        """The employees of this listing whom the item belongs to. Where only one is listed, it is that one's."""
-        named = self.roll.pks(follow.userid for follow in item.follows) & self.members
-        return named or (self.members if len(self.members) == 1 else frozenset())
+    def owners(self, item: ContactRecord) -> list[int]:
+        """The employees of this listing whom the item belongs to."""
+        named = [pk for follow in item.follows if (pk := self.roll.find(follow.userid)) in self.members]
+        return named or ([] if self.sole is None else [self.sole])
 
     def unlisted(self, item: ContactRecord) -> set[RelationKey]:
         """The relations the item names of employees who have no listing of their own."""

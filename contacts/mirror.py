@@ -1,12 +1,14 @@
 """Records to rows: applies items of a listing. Database only, idempotent, and blind to the network."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from django.utils import timezone
 
+from contacts import clock
 from contacts.changes import BatchChanges
-from contacts.listing import Applied, Listing
-from contacts.models import Quarantine, SyncRun
+from contacts.listing import Applied, Known, Listing
+from contacts.models import Contact, Quarantine, SyncRun
 from crm.providers.records import BadItem, ContactRecord
 
 Item = ContactRecord | BadItem | bytes
@@ -18,19 +20,23 @@ def apply_items(listing: Listing, items: Iterable[Item], *, run: SyncRun) -> App
     `bytes` is the digest of an item that the listing knows as quiet. The caller tells the listing with
     `absorb` once the transaction has committed.
     """
-    applied = Applied()
+    applied = Applied(read_since=_read_since(listing))
     fresh: list[ContactRecord] = []
     bad: list[BadItem] = []
+    unchanged: Counter[int] = Counter()
     for item in items:
-        applied.counts.seen += 1
         if isinstance(item, BadItem):
             bad.append(item)
-        elif (follow_id := _quiet_follow(listing, item, applied)) is not None:
-            applied.counts.unchanged += 1
-            applied.seen.add(follow_id)
+        elif (known := _quiet(listing, item, applied)) is not None:
+            applied.seen.add(known.follow_id)
+            unchanged[known.employee_id] += 1
         elif isinstance(item, ContactRecord):
-            fresh.append(item)
-    applied.counts.quarantined = len(bad)
+            if item.external_userid in applied.read_since:
+                _leave(listing, item, applied)
+            else:
+                fresh.append(item)
+    for pk, number in unchanged.items():
+        applied.count("unchanged", (pk,), number)
     if bad:
         _quarantine(listing, bad, applied, run=run)
     if fresh:
@@ -38,17 +44,35 @@ def apply_items(listing: Listing, items: Iterable[Item], *, run: SyncRun) -> App
     return applied
 
 
-def _quiet_follow(listing: Listing, item: ContactRecord | bytes, applied: Applied) -> int | None:
-    """The follow row of an item that changes nothing."""
+def _read_since(listing: Listing) -> frozenset[str]:
+    """The contacts that a single read told of after this listing was begun: its pages may be older than that."""
+    moment = clock.tick(listing.corp)
+    if moment.reads == listing.asked_at.reads:
+        return frozenset()
+    rows = Contact.objects.filter(corp=listing.corp, read_number__gt=listing.asked_at.reads)
+    return frozenset(rows.values_list("external_userid", flat=True))
+
+
+def _leave(listing: Listing, item: ContactRecord, applied: Applied) -> None:
+    """What we hold is newer than the item; the next run compares again."""
+    owners = listing.owners(item)
+    applied.count("unchanged", owners)
+    for pk in owners:
+        if held := listing.known.get((item.external_userid, pk)):
+            applied.seen.add(held.follow_id)
+
+
+def _quiet(listing: Listing, item: ContactRecord | bytes, applied: Applied) -> Known | None:
+    """The relation of an item that changes nothing."""
     if isinstance(item, bytes):
         return listing.quiet[item]
-    follow_id = listing.quiet.get(item.digest)
-    if follow_id is not None:
+    known = listing.quiet.get(item.digest)
+    if known is not None:
         unlisted = listing.unlisted(item)
         if not unlisted.isdisjoint(listing.restless):
             return None
         applied.seen_unlisted |= unlisted
-    return follow_id
+    return known
 
 
 def _quarantine(listing: Listing, bad: list[BadItem], applied: Applied, *, run: SyncRun) -> None:
@@ -69,6 +93,7 @@ def _quarantine(listing: Listing, bad: list[BadItem], applied: Applied, *, run: 
             raw=item.raw.decode(errors="replace"),
         )
         rows[userid, row.key, row.reason] = row
+        applied.count("quarantined", () if owner is None else (owner,))
     Quarantine.objects.bulk_create(
         rows.values(),
         update_conflicts=True,

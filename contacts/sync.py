@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -10,7 +11,7 @@ from django.db import transaction
 from django.db.models import Count, F
 from django.utils import timezone
 
-from contacts import runs
+from contacts import clock, runs
 from contacts.absence import Scope, end_confirmed, mark_out_of_range, trips_guard
 from contacts.crew import walk_parts
 from contacts.directory import apply_directory, apply_tags
@@ -184,15 +185,17 @@ def _conclude(walk: Walk) -> None:
     # A listing that failed might have named an unlisted colleague.
     knows_the_gone = walk.may_be_gone and not (walk.errors and walk.provider.items_name_colleagues)
     with transaction.atomic():
+        clock.tick(run.corp)
         fence(run, calls=walk.provider.tally.calls)
         if knows_the_gone:
             fence(run, absent=F("absent") + mark_out_of_range(run, walk.seen_unlisted))
         scope = Scope(run, frozenset(walk.read), with_unlisted=knows_the_gone)
         held = not run.confirms_id and trips_guard(scope)
-        ended = 0 if held else end_confirmed(scope)
+        ended = Counter[str]() if held else end_confirmed(scope)
         sound = {walk.roll.userid(pk) for pk in walk.read}
         clear_quarantine(run, sound if run.userid or walk.errors else {*sound, ""})
-        _finish(run, _state(walk, held=held), errors=walk.errors, ended=ended)
+        fence(run, ended=ended.total(), ended_by_employee=dict(ended))
+        _finish(run, _state(walk, held=held), errors=walk.errors)
 
 
 def _state(walk: Walk, *, held: bool) -> str:
@@ -203,12 +206,11 @@ def _state(walk: Walk, *, held: bool) -> str:
     return SyncRun.State.PARTIAL if walk.errors else SyncRun.State.COMPLETE
 
 
-def _finish(run: SyncRun, state: str, *, errors: Sequence[RunError], ended: int = 0) -> None:
+def _finish(run: SyncRun, state: str, *, errors: Sequence[RunError]) -> None:
     fence(
         run,
         state=state,
         errors=[error.as_json() for error in errors],
-        ended=ended,
         finished_at=timezone.now(),
         lease_until=None,
     )

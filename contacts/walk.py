@@ -1,6 +1,7 @@
 """Walks one listing: its pages are read (perhaps in a thread), applied in small batches, and concluded about."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import F
 
+from contacts import clock
 from contacts.absence import mark_absent
 from contacts.listing import Applied, Listing, RelationKey
 from contacts.mirror import Item, apply_items
@@ -94,12 +96,15 @@ class PartWalk:
 
     def _begin(self) -> None:
         self.part.from_start = self.cursor == ""
+        members = self.walk.roll.pks(self.part.userids)
         self.listing = Listing(
             corp=self.walk.run.corp,
-            members=self.walk.roll.pks(self.part.userids),
+            members=members,
             roll=self.walk.roll,
             listed=self.walk.listed,
+            sole=next(iter(members)) if len(members) == 1 else None,
             restless=self.walk.restless,
+            asked_at=clock.now(self.walk.run.corp),
         )
         self.listing.load()
         self.unlicensed: set[int] = set()
@@ -140,16 +145,18 @@ class PartWalk:
 
     def _flush(self) -> None:
         if self._pages:
-            self._write(lambda applied: {}, state=SyncPart.State.RUNNING)
+            self._write(lambda applied: None, state=SyncPart.State.RUNNING)
 
     def complete(self) -> None:
         """The listing ended well: what it did not show is suspected, if this process read it from its start."""
         read = frozenset() if self.has_nameless else self.listing.members - self.unlicensed
 
-        def conclude(applied: Applied) -> dict[str, int]:
-            if not self.part.from_start:
-                return {}
-            return {"absent": mark_absent(self.listing, self.walk.run, read, also_seen=applied.seen)}
+        def conclude(applied: Applied) -> None:
+            if self.part.from_start:
+                marked = mark_absent(self.listing, self.walk.run, read, applied)
+                applied.counts["absent"] = marked.total()
+                for pk, number in marked.items():
+                    applied.by_employee[pk]["absent"] = number
 
         self._write(conclude, state=SyncPart.State.COMPLETE)
         self.walk.seen_unlisted |= self.listing.seen_unlisted
@@ -159,13 +166,14 @@ class PartWalk:
             userid, words = self.walk.roll.userid(pk), "no interop licence (fail_info)"
             self.walk.errors.append(RunError(userid, "errcode", NO_LICENCE, words, pages=self.part.pages))
 
-    def _write(self, conclude: Callable[[Applied], dict[str, int]], *, state: str) -> None:
+    def _write(self, conclude: Callable[[Applied], None], *, state: str) -> None:
         """One transaction: rows, events, the part's progress and the run's counts, under the fence."""
         for last_try in (False, True):
             try:
                 with transaction.atomic():
                     applied = apply_items(self.listing, self._items, run=self.walk.run)
-                    self._save_progress(applied, conclude(applied), state=state)
+                    conclude(applied)
+                    told = self._save_progress(applied, state=state)
             except (IntegrityError, OperationalError):
                 # Another run, a person or a callback wrote the same rows at the same time: look again, once.
                 if last_try:
@@ -175,20 +183,38 @@ class PartWalk:
             else:
                 break
         self.listing.absorb(applied)
-        self.part.seen += applied.counts.seen
+        self.part.seen += applied.counts["seen"]
+        self.part.by_employee = told
         self.part.pages += self._pages
         self._items, self._pages, self._fresh = [], 0, 0
         self._flushed_at = time.monotonic()
 
-    def _save_progress(self, applied: Applied, more: dict[str, int], *, state: str) -> None:
-        """Add to part and run; raises LeaseLost, which undoes the batch, when the run is no longer ours."""
-        names = ("seen", "new", "changed", "unchanged", "quarantined")
-        added = {name: getattr(applied.counts, name) for name in names} | more | {"pages": self._pages}
+    def _save_progress(self, applied: Applied, *, state: str) -> dict[str, Any]:
+        """Add to part and run, and return the part's counts by employee.
+
+        Raises LeaseLost, which undoes the batch, when the run is no longer ours.
+        """
+        added = {**applied.counts, "pages": self._pages}
         values = {name: F(name) + number for name, number in added.items() if number}
+        by_employee = self._by_employee(applied)
         fence(self.walk.run, calls=self.walk.provider.tally.calls, **values)
         SyncPart.objects.filter(pk=self.part.pk).update(
-            cursor=self.cursor, state=state, from_start=self.part.from_start, **values
+            cursor=self.cursor,
+            state=state,
+            from_start=self.part.from_start,
+            by_employee=by_employee,
+            **values,
         )
+        return by_employee
+
+    def _by_employee(self, applied: Applied) -> dict[str, Any]:
+        """{userid: counts} so far; {} where the part is of one employee, whose counts are the part's own."""
+        if len(self.part.userids) == 1:
+            return {}
+        told = {userid: Counter(counts) for userid, counts in self.part.by_employee.items()}
+        for pk, counts in applied.by_employee.items():
+            told.setdefault(self.walk.roll.userid(pk), Counter()).update(counts)
+        return {userid: dict(counts) for userid, counts in told.items()}
 
     def fail(self, error: ProviderError) -> list[SyncPart]:
         """The halves of a chunk, to find who is guilty (contract A14); [] when this one employee is."""

@@ -58,7 +58,7 @@ def event(
 
 
 def record(lines: Iterable[Line]) -> None:
-    bulk.insert(Event, [line._asdict() for line in lines])
+    bulk.insert_tuples(Event, Line._fields, list(lines))
 
 
 def mask_phone(phone: str) -> str:

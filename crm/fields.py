@@ -10,6 +10,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import models
+from django.utils.functional import cached_property
 
 PREFIX = "v1"
 
@@ -48,12 +49,12 @@ def decrypt(stored: str, *, context: str) -> str:
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # Django fields are not subscriptable
     """Text that is ciphertext in the database; "" stays "". It cannot be filtered or ordered by."""
 
-    @property
+    @cached_property
     def context(self) -> str:
         return f"{self.model._meta.db_table}.{self.column}"
 
     def get_prep_value(self, value: Any) -> Any:
-        text = super().get_prep_value(value)
+        text = value if isinstance(value, str) else super().get_prep_value(value)
         return encrypt(text, context=self.context) if text else text
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:

@@ -98,17 +98,23 @@ class AccessToken(models.Model):
     expires_at = models.DateTimeField(null=True)
     refreshing_until = models.DateTimeField(null=True)
     failures = models.PositiveIntegerField(default=0)
-    failing_since = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
     last_errcode = models.IntegerField(null=True)
     last_errmsg = models.CharField(max_length=500, blank=True)
 
 
 class Pace(models.Model):
-    """A token bucket shared by all processes: `tat` is the theoretical arrival time of the next call (GCRA)."""
+    """A token bucket shared by all processes: `tat` is the theoretical arrival time of the next call (GCRA).
+
+    `share` is the part of the configured rate in use since the provider last refused a call, at `refused_at`.
+    Instants are seconds since 1970 by the database's clock.
+    """
 
     key = models.CharField(max_length=200, primary_key=True)
     tat = models.FloatField(default=0)
     blocked_until = models.FloatField(default=0)
+    share = models.FloatField(default=1, db_default=1)
+    refused_at = models.FloatField(default=0, db_default=0)
 
 
 class Heartbeat(models.Model):
@@ -170,8 +176,15 @@ class Event(models.Model):
 
     seq = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(_("at"), default=timezone.now)
+    # Without a constraint, like `contact_id`: the database would look the corp up again for every line of history.
     corp = models.ForeignKey(
-        Corp, on_delete=models.PROTECT, null=True, related_name="events", verbose_name=_("corp")
+        Corp,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="events",
+        db_constraint=False,
+        db_index=False,
+        verbose_name=_("corp"),
     )
     verb = models.CharField(_("verb"), max_length=40)
     subject_type = models.CharField(_("subject"), max_length=20)

@@ -1,21 +1,32 @@
 """Fixtures of the whole suite: the simulator, and helpers that run our commands as an operator does."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import get_commands, load_command_class
 from django.db import connection
 
 from crm.models import Corp
 from crm.simulator.server import Simulator, running
 from tests import factories
+from tests.tables import Tables
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """The test database of pytest-django, emptied in a quicker way than Django's."""
+    with django_db_blocker.unblock():
+        Tables().clear_after_each_test()
 
 
 @pytest.fixture(scope="session")
@@ -67,14 +78,41 @@ def command(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
     )
 
 
+def run_here(*arguments: str) -> tuple[int, str, str]:
+    """`manage.py …` in this process: exit code, stdout, stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        made = load_command_class(get_commands()[arguments[0]], arguments[0])
+        try:
+            made.run_from_argv(["manage.py", *arguments])
+        except SystemExit as ending:
+            return int(ending.code or 0), out.getvalue(), err.getvalue()
+    return 0, out.getvalue(), err.getvalue()
+
+
+def run_beside(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """`manage.py …` in a process of its own: exit code, stdout, stderr."""
+    process = command(*arguments, **environment)
+    out, err = process.communicate(timeout=120)
+    assert "Traceback" not in err, err
+    return process.returncode, out, err
+
+
 @pytest.fixture
-def manage(transactional_db: None) -> Callable[..., "tuple[int, Any]"]:
-    """Run `manage.py …` to its end; (exit code, the JSON document on stdout or None)."""
+def manage(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., "tuple[int, Any]"]:
+    """Run `manage.py …` to its end; (exit code, the JSON document on stdout or None).
+
+    Settings are read once, so where the environment changes one of them it is a process of its own.
+    """
 
     def run(*arguments: str, **environment: str) -> tuple[int, Any]:
-        process = command(*arguments, **environment)
-        out, err = process.communicate(timeout=120)
-        assert process.returncode != 1 or "Traceback" not in err, err
-        return process.returncode, json.loads(out) if "--json" in arguments and out else None
+        if any(name.startswith("CRM_") for name in environment):
+            code, out, _ = run_beside(*arguments, **environment)
+        else:
+            with monkeypatch.context() as patch:
+                for name, value in environment.items():
+                    patch.setenv(name, value)
+                code, out, _ = run_here(*arguments)
+        return code, json.loads(out) if "--json" in arguments and out else None
 
     return run

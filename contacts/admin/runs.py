@@ -16,7 +16,9 @@ from django.utils.translation import ngettext
 from contacts import runs as sync_runs
 from contacts.access import visible_corps
 from contacts.admin import actors, filters
-from contacts.admin.run_page import corp_cards, is_quiet, removals, run_context
+from contacts.admin.run_drift import drift_of
+from contacts.admin.run_page import corp_cards, is_quiet, run_context
+from contacts.admin.run_trend import trend_of
 from contacts.models import SyncRun
 from crm.admin_base import ReadOnlyAdmin, actor_of
 from crm.admin_cells import DASH, moment, state_badge, two_lines
@@ -59,6 +61,7 @@ class SyncRunAdmin(ReadOnlyAdmin):
         return [
             path("start/<int:corp_id>/", wrap(self.start_view), name="contacts_syncrun_start"),
             path("<int:pk>/live/", wrap(self.live_view), name="contacts_syncrun_live"),
+            path("<int:pk>/found/", wrap(self.found_view), name="contacts_syncrun_found"),
             path("<int:pk>/confirm/", wrap(self.confirm_view), name="contacts_syncrun_confirm"),
             *super().get_urls(),
         ]
@@ -111,6 +114,7 @@ class SyncRunAdmin(ReadOnlyAdmin):
             "admin/contacts/run.html",
             title=_("Sync run %(n)s") % {"n": run.pk},
             obj=run,
+            trend=trend_of(run),
             **run_context(request, run),
         )
 
@@ -122,7 +126,13 @@ class SyncRunAdmin(ReadOnlyAdmin):
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         return HttpResponseRedirect(self.url("change", self.get_visible(request, object_id).pk))
 
-    # --- deciding about a held one
+    # --- what it found, and deciding about a held one
+    def found_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        if request.method != "GET":
+            return HttpResponseNotAllowed(["GET"])
+        run = self.get_visible(request, pk)
+        return self._drift_page(request, run, title=_("What run %(n)s found") % {"n": run.pk}, asks=False)
+
     def confirm_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         run = self.get_visible(request, pk)
         if not request.user.has_perm("contacts.run_sync"):
@@ -135,8 +145,12 @@ class SyncRunAdmin(ReadOnlyAdmin):
         if request.method == "POST":
             return self._go(request, lambda: sync_runs.confirm(run, actor=actor_of(request)))
         title = _("Confirm the removals of run %(n)s") % {"n": run.pk}
+        return self._drift_page(request, run, title=title, asks=True)
+
+    def _drift_page(self, request: HttpRequest, run: SyncRun, *, title: str, asks: bool) -> HttpResponse:
+        found = drift_of(request, run)
         return self.page(
-            request, "admin/contacts/confirm_removals.html", title=title, obj=run, run=run, **removals(run)
+            request, "admin/contacts/run_drift.html", title=title, obj=run, run=run, asks=asks, **found
         )
 
     # --- cells
@@ -163,7 +177,8 @@ class SyncRunAdmin(ReadOnlyAdmin):
         changed = [text % {"n": getattr(run, name)} for name, text in told.items() if getattr(run, name)]
         read = _now("%(seen)d seen in %(pages)d pages") % vars(run) if run.seen else ""
         if is_quiet(run):
-            return two_lines(format_html('<span class="rm-dash">{}</span>', _now("no changes")), read)
+            seen = _now("%(n)d seen") % {"n": run.seen}
+            return format_html('<span class="rm-note rm-nowrap">{} · {}</span>', _now("no changes"), seen)
         return two_lines(" · ".join(changed), read) if changed else two_lines(read, "")
 
     @admin.display(description=_("trouble"))

@@ -2,12 +2,13 @@
 
 from contacts.models.contacts import Contact, FollowUser, Tag
 from contacts.models.people import Employee, Team, TeamMembership
-from contacts.models.runs import Quarantine, SyncPart, SyncRun
+from contacts.models.runs import MirrorClock, Quarantine, SyncPart, SyncRun
 
 __all__ = [
     "Contact",
     "Employee",
     "FollowUser",
+    "MirrorClock",
     "Quarantine",
     "SyncPart",
     "SyncRun",

@@ -59,7 +59,10 @@ class Contact(models.Model):
         MALE = 1, _("male")
         FEMALE = 2, _("female")
 
-    corp = models.ForeignKey(Corp, on_delete=models.CASCADE, related_name="contacts", verbose_name=_("corp"))
+    # Keys that lead an index below, or are mostly empty, have no index of their own: a first sync pays for each.
+    corp = models.ForeignKey(
+        Corp, on_delete=models.CASCADE, related_name="contacts", db_index=False, verbose_name=_("corp")
+    )
     external_userid = models.CharField(_("external userid"), max_length=LIMITS["external_userid"])
     name = models.CharField(pgettext_lazy("person", "name"), max_length=LIMITS["name"], blank=True)
     nickname = models.CharField(_("nickname"), max_length=LIMITS["nickname"], blank=True)
@@ -83,7 +86,10 @@ class Contact(models.Model):
         blank=True,
         related_name="+",
         editable=False,
+        db_index=False,
     )
+    # The corp's `MirrorClock.reads` when a single read last told of it; 0: only listings did.
+    read_number = models.BigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
 
@@ -96,7 +102,15 @@ class Contact(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("corp", "external_userid"), name="contact_unique_per_corp"),
         )
-        indexes = (models.Index(fields=("updated_at", "id"), name="contact_updated"),)
+        indexes = (
+            models.Index(fields=("updated_at", "id"), name="contact_updated"),
+            models.Index(
+                fields=("created_by",), name="contact_created_by", condition=Q(created_by__isnull=False)
+            ),
+            models.Index(
+                fields=("corp", "read_number"), name="contact_read_singly", condition=Q(read_number__gt=0)
+            ),
+        )
         permissions = (("export_contact", "Can export contacts"),)
 
     def __str__(self) -> str:
@@ -123,10 +137,18 @@ class FollowUser(models.Model):
         OUT_OF_RANGE = "employee_out_of_range", _("the employee is no longer visible")
 
     contact = models.ForeignKey(
-        Contact, on_delete=models.CASCADE, related_name="follow_users", verbose_name=_("contact")
+        Contact,
+        on_delete=models.CASCADE,
+        related_name="follow_users",
+        db_index=False,
+        verbose_name=_("contact"),
     )
     employee = models.ForeignKey(
-        Employee, on_delete=models.PROTECT, related_name="follow_users", verbose_name=_("employee")
+        Employee,
+        on_delete=models.PROTECT,
+        related_name="follow_users",
+        db_index=False,
+        verbose_name=_("employee"),
     )
     remark = models.CharField(_("remark"), max_length=LIMITS["remark"], blank=True)
     description = models.CharField(_("description"), max_length=LIMITS["description"], blank=True)
@@ -150,7 +172,13 @@ class FollowUser(models.Model):
 
     absent_since = models.DateTimeField(_("absent since"), null=True, blank=True)
     absent_run = models.ForeignKey(
-        "SyncRun", on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
+        "SyncRun",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        editable=False,
+        db_index=False,
     )
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
     ended_source = models.CharField(_("ended because"), max_length=32, choices=EndSource, blank=True)
@@ -169,6 +197,7 @@ class FollowUser(models.Model):
                 fields=("employee", "contact"), name="follow_current", condition=Q(ended_at__isnull=True)
             ),
             models.Index(fields=("employee", "next_follow_up_at"), name="follow_due"),
+            models.Index(fields=("absent_run",), name="follow_absent", condition=Q(absent_run__isnull=False)),
         )
 
     def __str__(self) -> str:

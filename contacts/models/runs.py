@@ -60,6 +60,8 @@ class SyncRun(models.Model):
     errors = models.JSONField(_("errors"), default=list)
     warnings = models.JSONField(_("warnings"), default=list)
     listings = models.PositiveIntegerField(_("listings to read"), default=0)
+    # {userid: relations ended}: a conclusion of the whole run, so no part can hold it.
+    ended_by_employee = models.JSONField(default=dict, editable=False)
     created_at = models.DateTimeField(_("asked for at"), default=timezone.now)
     started_at = models.DateTimeField(_("started at"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
@@ -93,6 +95,21 @@ class SyncRun(models.Model):
         return round(((self.finished_at or timezone.now()) - self.started_at).total_seconds(), 3)
 
 
+class MirrorClock(models.Model):
+    """Counts what was observed of a corp: `ticks` every answer that was applied, `reads` the single reads among them.
+
+    An answer that was asked for before another one was applied may be the older of the two (guarantees S9). Clocks
+    of the wall cannot tell: those of several hosts differ.
+    """
+
+    corp = models.OneToOneField(Corp, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    ticks = models.BigIntegerField(default=0)
+    reads = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.corp}: {self.ticks}"
+
+
 class SyncPart(models.Model):
     """One listing of a run: the employees it names together, how far it came, what it found."""
 
@@ -115,8 +132,9 @@ class SyncPart(models.Model):
     changed = models.PositiveIntegerField(_("changed"), default=0)
     unchanged = models.PositiveIntegerField(_("unchanged"), default=0)
     absent = models.PositiveIntegerField(_("absent"), default=0)
-    ended = models.PositiveIntegerField(_("ended"), default=0)
     quarantined = models.PositiveIntegerField(_("quarantined"), default=0)
+    # {userid: {"seen": 5, "new": 1, …}}, without zeros; where the listing is of one employee, its own counts serve.
+    by_employee = models.JSONField(default=dict, editable=False)
 
     class Meta:
         verbose_name = _("sync part")

@@ -1,5 +1,6 @@
 """From the bytes of an answer to a JSON object, or to the error that says why not; and clean error texts."""
 
+import codecs
 import json
 import math
 import re
@@ -52,7 +53,7 @@ def reply(answer: Answer, read: Callable[[bytes], Reply] = whole) -> Reply:
     """
     if answer.status != 200:
         raise status_error(answer)
-    return read(answer.body)
+    return read(answer.body.removeprefix(codecs.BOM_UTF8))
 
 
 def status_error(answer: Answer) -> ProviderError:
@@ -92,10 +93,14 @@ def is_clean(body: bytes) -> bool:
 def second_reading(body: bytes) -> Any:
     """Python's own reader takes lone surrogates and raw NULs: one bad record must not cost its neighbours.
 
-    Raises ValueError or RecursionError.
+    Numbers are those of the first reading. Raises ValueError or RecursionError.
     """
     return json.loads(
-        body.decode("utf-8", "surrogatepass"), strict=False, parse_constant=_finite, parse_float=_finite
+        body.decode("utf-8", "surrogatepass"),
+        strict=False,
+        parse_constant=_finite,
+        parse_float=_finite,
+        parse_int=_whole_number,
     )
 
 
@@ -107,6 +112,13 @@ def _is_cut(body: bytes, error: Exception) -> bool:
     return not body.rstrip().endswith((b"}", b"]")) or (
         isinstance(error, json.JSONDecodeError) and error.pos >= len(error.doc.rstrip())
     )
+
+
+def _whole_number(digits: str) -> int | float:
+    """An int where 64 bits hold it, else a float, as orjson reads it."""
+    if len(digits) <= 20 and -(2**63) <= (value := int(digits)) < 2**64:
+        return value
+    return _finite(digits)
 
 
 def _finite(digits: str) -> float:

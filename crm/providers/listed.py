@@ -5,8 +5,13 @@ only when it is a complete JSON value: because it parses here, or because its di
 of complete items alone. The answer around the list must be JSON with a mark in the list's place. Complete slices
 with commas between them, in that place, are the list, wherever the guess to cut there came from. A wrong cut
 leaves a slice that neither parses nor is known: then the answer is read whole.
+
+And when no reader takes the whole, because of one item that is nested too deep or holds a number beyond all
+numbers: then its structure says where the items are, without a guess (see `structure`). What stands in an item
+does not count there, so the one nobody can read is told as such, and costs its neighbours nothing.
 """
 
+import json
 import secrets
 from collections.abc import Callable, Container
 from typing import Any, NamedTuple
@@ -14,8 +19,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from crm.providers.answers import Reply, is_clean, second_reading, whole
+from crm.providers.errors import Unavailable
 from crm.providers.reading import as_list, raw_bytes
 from crm.providers.records import BadItem, ContactRecord, digest_of
+from crm.providers.structure import find_list, outline
 
 _MARK = secrets.token_hex(16)  # nobody outside this process can have written it
 _MARK_JSON = f'"{_MARK}"'.encode()
@@ -24,7 +31,8 @@ _MARK_JSON = f'"{_MARK}"'.encode()
 class Item(NamedTuple):
     """A parsed item of a listing. `raw` and `digest` are empty where its own bytes could not be told apart.
 
-    `clean` promises that no text in it holds NUL or a lone surrogate.
+    `clean` promises that no text in it holds NUL or a lone surrogate. `trouble` is the reason why no reader
+    takes it (a BadItem's); then `value` is an outline, to say whom it is about.
     """
 
     value: Any
@@ -32,6 +40,7 @@ class Item(NamedTuple):
     raw: bytes
     digest: bytes
     clean: bool
+    trouble: str = ""
 
 
 Read = Callable[[Item], ContactRecord | BadItem]
@@ -46,7 +55,13 @@ def read_listing(body: bytes, name: str, *, known: Container[bytes], read: Read)
 
 
 def _whole(body: bytes, name: str, known: Container[bytes], read: Read) -> Reply:
-    data, clean, _ = reply = whole(body)
+    try:
+        data, clean, _ = reply = whole(body)
+    except Unavailable:
+        found = _found(body, name, known, read)
+        if found is None:
+            raise
+        return found
     if name not in data or not isinstance(data[name], list | dict | None):
         return reply
     records = (read(Item(value, n, b"", b"", clean)) for n, value in enumerate(as_list(data[name])))
@@ -55,6 +70,30 @@ def _whole(body: bytes, name: str, known: Container[bytes], read: Read) -> Reply
         for record in records
     ]
     return Reply(data, clean, items)
+
+
+def _found(body: bytes, name: str, known: Container[bytes], read: Read) -> Reply | None:
+    """The listing by its structure; None when that is not JSON's, or what is around the list cannot be read."""
+    try:
+        found = find_list(body, name)
+    except ValueError:
+        return None
+    if found is None:
+        return None
+    start, stop, slices = found
+    around = _around(body[:start] + _MARK_JSON + body[stop:], name)
+    if around is None:
+        return None
+    clean = is_clean(body)
+    items: list[ContactRecord | BadItem | bytes] = []
+    for position, raw in enumerate(slices):
+        digest = digest_of(raw)
+        if digest in known:
+            items.append(digest)
+        else:
+            item = _item(position, raw, digest, clean)
+            items.append(read(item or Item(outline(raw), position, raw, b"", False, _trouble(raw))))
+    return Reply(around, clean, items)
 
 
 def _cut(body: bytes, name: str, known: Container[bytes], read: Read) -> Reply | None:
@@ -113,3 +152,18 @@ def _item(position: int, raw: bytes, digest: bytes, clean: bool) -> Item | None:
     except (ValueError, RecursionError):
         return None
     return Item(value, position, raw, digest_of(raw), clean=False)
+
+
+def _trouble(raw: bytes) -> str:
+    """Why no reader takes an item whose structure is JSON's."""
+    try:
+        second_reading(raw)
+    except RecursionError:
+        return "too_deep"
+    except UnicodeDecodeError:
+        return "not_utf8"
+    except json.JSONDecodeError:
+        return "not_json"
+    except ValueError:
+        return "bad_number"
+    return "not_json"

@@ -13,6 +13,8 @@ import orjson
 
 from crm.providers.records import LIMITS, MAX_INT, UNSET, Unset
 
+DEEPEST = 100  # levels of a document: databases and JSON writers stop at about a thousand
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -141,21 +143,22 @@ def document(source: Mapping[str, Any], key: str, *, clean: bool = False) -> dic
     value = source.get(key)
     if not isinstance(value, dict):
         return UNSET
-    if not clean:
-        _check_document(value, key)
+    _check_document(value, key, clean, DEEPEST)
     return value
 
 
-def _check_document(value: Any, field: str) -> None:
+def _check_document(value: Any, field: str, clean: bool, deepest: int) -> None:
     if isinstance(value, str):
-        check_characters(value, field)
-    elif isinstance(value, list):
-        for entry in value:
-            _check_document(entry, field)
-    elif isinstance(value, dict):
-        for name, entry in value.items():
-            check_characters(name, field)
-            _check_document(entry, field)
+        if not clean:
+            check_characters(value, field)
+    elif isinstance(value, list | dict):
+        if deepest == 0:
+            raise Unstorable(f"too_deep: {field}")
+        for entry in value:  # an object's keys
+            _check_document(entry, field, clean, deepest - 1)
+        if isinstance(value, dict):
+            for entry in value.values():
+                _check_document(entry, field, clean, deepest - 1)
 
 
 def raw_bytes(item: Any) -> bytes:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.html import escape
 
 from contacts.models import Contact, FollowUser, Quarantine, SyncRun
 from crm.models import Corp
@@ -44,6 +45,7 @@ CONTACTS: dict[str, tuple[dict[str, Any], str]] = {
     "id_nul": ({"external_userid": "wm\0x"}, "nul: external_userid"),
     "id_surrogate": ({"external_userid": "wm\ud800"}, "surrogate: external_userid"),
     "profile_nul": ({"external_profile": {"a": [{"b\0": "c"}]}}, "nul: external_profile"),
+    "profile_deep": ({"external_profile": json.loads(deep(150))}, "too_deep: external_profile"),
     "profile_surrogate": ({"external_profile": {"a": [{"b": "\ud800"}]}}, "surrogate: external_profile"),
 }
 # What is wrong with the relation: fields of `follow_info`.
@@ -58,6 +60,7 @@ FOLLOWS: dict[str, tuple[dict[str, Any], str]] = {
     "mobile_nul": ({"remark_mobiles": ["1\0"]}, "nul: remark_mobiles"),
     "mobile_is_object": ({"remark_mobiles": [{"a": 1}]}, "wrong_type: remark_mobiles"),
     "mobile_long": ({"remark_mobiles": ["1" * 70_000]}, "too_long: remark_mobiles"),
+    "channels_deep": ({"wechat_channels": json.loads(deep(150))}, "too_deep: wechat_channels"),
     "tag_nul": ({"tag_id": ["et\0"]}, "nul: tag_id"),
     "tag_long": ({"tag_id": ["et" + "x" * 70_000]}, "too_long: tag_id"),
     "tag_is_object": ({"tag_id": [{"a": 1}]}, "wrong_type: tag_id"),
@@ -93,11 +96,24 @@ ODD: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "extra_field_with_nul": ({"later": "a\0b"}, {"later": "\ud800"}),
     "unknown_tag_kind": ({}, {"tags": [{"tag_id": "et9", "tag_name": "", "type": 42}, 5, None, {}]}),
 }
-# Raw JSON in a field nobody knows: whatever it is, it may cost this record, and no other.
+# Raw JSON in a field nobody knows, and how the reason begins ("": stored all the same).
 STRANGE = {
-    "deep_300": deep(300),
-    "number_below_float": "-1e-999",
-    "name_twice": '1,"external_userid":"wmTWICE","external_userid":"wmHOSTILE2"',
+    "deep_300": (deep(300), ""),
+    "deep_1200": (deep(1200), "too_deep"),
+    "deep_20000": (deep(20_000), "too_deep"),
+    "deep_list_20000": ("[" * 20_000 + "]" * 20_000, "too_deep"),
+    "number_of_5000_digits": ("9" * 5000, "bad_number"),
+    "number_beyond_float": ("1e999", "bad_number"),
+    "number_below_float": ("-1e-999", ""),
+    "number_beyond_64_bits": ("-" + "9" * 30, ""),
+    "not_a_number": ("NaN", "bad_number"),
+    "infinity": ("-Infinity", "bad_number"),
+    "number_with_a_zero_before": ("007", "not_json"),
+    "word": ("None", "not_json"),
+    "escape_of_its_own": (r'"\x41"', "not_json"),
+    "text_of_a_million": (f'"{LONG * 15}"', ""),
+    "name_twice": ('1,"external_userid":"wmTWICE","external_userid":"wmHOSTILE2"', ""),
+    "key_with_nul": (r'1,"a\u0000b":2', ""),
 }
 
 
@@ -162,6 +178,9 @@ def assert_pages_answer(corp: Corp) -> None:
     ]
     for path in paths:
         assert browser.get(path, follow=True).status_code == 200, path
+    shown = browser.get(f"/admin/contacts/syncrun/{SyncRun.objects.latest('pk').pk}/change/").content.decode()
+    for reason in set(Quarantine.objects.filter(cleared_at=None).values_list("reason", flat=True)):
+        assert escape(reason) in shown
 
 
 def assert_clears(poison: Poisoner) -> None:
@@ -250,14 +269,43 @@ def test_all_odd_records_together_are_stored_and_shown(poison: Poisoner, corp: C
     assert_clears(poison)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRANGE)
-def test_strange_but_valid_json_in_one_record_costs_no_neighbour(
-    poison: Poisoner, corp: Corp, name: str
-) -> None:
-    sound = poison.item({}, {})
-    poison.add(f'{sound[:-1]},"later":{STRANGE[name]}}}')
+def test_strange_value_in_one_record_costs_no_neighbour(poison: Poisoner, corp: Corp, name: str) -> None:
+    strange, reason = STRANGE[name]
+    poison.add(f'{poison.item({}, {})[:-1]},"later":{strange}}}')
     done = run(corp)
     assert_neighbours_stored(poison, done)
+    kept = Quarantine.objects.values_list("external_userid", "userid", "reason")
+    assert list(kept) == ([(ID, poison.userid, reason)] if reason else [])
+    assert_pages_answer(corp)
+    assert_clears(poison)
+
+
+@pytest.mark.parametrize("page_limit", [1, 100])  # alone on its page, and amid others
+def test_strange_values_all_over_a_page_cost_no_neighbour(
+    poison: Poisoner, corp: Corp, sim: Simulator, page_limit: int
+) -> None:
+    sim.settings(page_limit=page_limit)
+    stored, bad = set(), set()
+    for number, (strange, reason) in enumerate(STRANGE.values()):
+        external_userid = "wmHOSTILE2" if "wmHOSTILE2" in strange else f"wmSTRANGE{number}"
+        (bad if reason else stored).add(external_userid)
+        sound = poison.item({"external_userid": external_userid}, {})
+        poison.add(f'{sound[:-1]},"later":{strange}}}')
+        if reason:
+            poison.add(f'{{"first":{strange},{sound[1:]}')  # another order of keys than its neighbours
+            poison.add(sound.replace('"remark": ""', f'"remark": {strange}'))
+            poison.add(f'{{"external_userid":{strange}}}')
+            poison.add(strange)
+    for is_again in (False, True):
+        done = run(corp)
+        assert_neighbours_stored(poison, done)
+        assert done.quarantined == 5 * len(bad)
+        assert not is_again or (done.new, done.changed, done.absent) == (0, 0, 0)
+    assert set(Quarantine.objects.values_list("external_userid", flat=True)) == {*bad, ""}
+    told = Contact.objects.filter(external_userid__in=stored | bad)
+    assert set(told.values_list("external_userid", flat=True)) == stored
     assert_pages_answer(corp)
     assert_clears(poison)
 
@@ -286,7 +334,7 @@ def test_record_twice_on_a_page_or_on_two_pages_is_stored_once(
     assert_clears(poison)
 
 
-@pytest.mark.parametrize("what", ["nul_name", "remark_long", "id_absent"])
+@pytest.mark.parametrize("what", ["nul_name", "remark_long", "id_absent", "deep_20000"])
 def test_known_contact_that_becomes_unstorable_keeps_what_we_hold(
     poison: Poisoner, corp: Corp, sim: Simulator, what: str
 ) -> None:
@@ -296,6 +344,8 @@ def test_known_contact_that_becomes_unstorable_keeps_what_we_hold(
     told = next(each for each in world if [f["userid"] for f in each["follow_user"]] == [poison.userid])
     known = {"external_userid": told["external_userid"]}
     raw = poison.item({**known, **CONTACTS.get(what, ({},))[0]}, FOLLOWS.get(what, ({},))[0])
+    if what in STRANGE:
+        raw = f'{raw[:-1]},"later":{STRANGE[what][0]}}}'
     sim.post("/_sim/poison/", {"corp": corp.corpid, **known, "raw": raw})
     for _ in range(2):
         done = run(corp)

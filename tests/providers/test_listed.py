@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm.providers.answers import Reply, whole
@@ -17,6 +17,7 @@ from crm.providers.listed import Item, read_listing
 from crm.providers.reading import raw_bytes
 from crm.providers.records import BadItem, ContactRecord, digest_of
 from crm.providers.wecom.items import read_item, read_listed
+from tests.providers import reference
 from tests.providers.test_reading import ITEMS
 
 LIST = "external_contact_list"
@@ -26,6 +27,23 @@ def listing(body: bytes, known: Container[bytes] = ()) -> Reply:
     """`body` with its items as they are."""
     return read_listing(body, LIST, known=known, read=lambda item: item)  # type: ignore[arg-type,return-value]
 
+
+# What no reader takes, whatever is around it.
+UNREADABLE = {
+    b'{"a":' * 3_000 + b"1" + b"}" * 3_000: "too_deep",
+    b"[" * 3_000 + b"]" * 3_000: "too_deep",
+    b"9" * 5_000: "bad_number",
+    b"-" + b"9" * 400: "bad_number",
+    b"1e999": "bad_number",
+    b"[[NaN]]": "bad_number",
+    b"-Infinity": "bad_number",
+    b"nan": "not_json",
+    b"01": "not_json",
+    b'"\\x"': "not_json",
+    b'"a\xff}],"': "not_utf8",
+    '"客"'.encode()[:-2] + b'"': "not_utf8",
+}
+MARKS = [f"<{number}>" for number in range(len(UNREADABLE))]  # where one of them will stand
 
 # What the cuts are guessed from, inside texts and keys, where it must not mislead.
 NASTY = [
@@ -91,25 +109,57 @@ def bodies(draw: st.DrawFn) -> bytes:
     return str(text).encode("utf-8", "surrogatepass")
 
 
+def is_around_the_list(frame: str) -> bool:
+    """Whether what stands at `{0}` is the list that counts."""
+    return frame.startswith(("{{", " {{")) and '"deep"' not in frame and '" :' not in frame
+
+
+@st.composite
+def marked_bodies(draw: st.DrawFn) -> list[bytes]:
+    """A listing in three pieces: before, the items, after. Marks stand where no reader shall go on."""
+    frame, write = draw(FRAMES.filter(is_around_the_list)), draw(WRITERS)
+    marked = st.builds(lambda item, mark: {**item, "b": mark}, OBJECTS, st.sampled_from(MARKS))
+    items = draw(st.lists(OBJECTS | VALUES | marked | st.sampled_from(MARKS), min_size=1, max_size=5))
+    before, _, after = frame.partition("{0}")
+    texts = [before.format(), *(write(item) for item in items), after.format()]
+    return [text.encode("utf-8", "surrogatepass") for text in texts]
+
+
+def unreadable_at_marks(item: bytes) -> bytes:
+    for mark, text in zip(MARKS, UNREADABLE, strict=True):
+        item = item.replace(f'"{mark}"'.encode(), text)
+    return item
+
+
+def null_for_marked(item: bytes) -> bytes:
+    return item if unreadable_at_marks(item) == item else b"null"
+
+
 def digests(body: bytes) -> dict[bytes, Any]:
     """What a caller could know after it had read `body`: digests, and the values they stand for."""
     try:
         found: Any = listing(body).items or []
     except ProviderError:
         return {}
-    met = {item.digest or digest_of(raw_bytes(item.value)): item.value for item in found}
+    met = {item.digest or digest_of(raw_bytes(item.value)): item.value for item in found if not item.trouble}
     return {digest: value for digest, value in met.items() if isinstance(value, dict)}
 
 
 def read(body: bytes, known: dict[bytes, Any]) -> Any:
-    """The whole answer as a caller sees it who replaces known digests by what they stand for; or the error."""
+    """The whole answer as a caller sees it who replaces known digests by what they stand for; or the error.
+
+    In place of an item that no reader takes stands None.
+    """
     try:
         reply: Any = listing(body, known)
     except ProviderError as error:
         return type(error), error.code
     if reply.items is None:
         return reply.data
-    values = [known[item] if isinstance(item, bytes) else item.value for item in reply.items]
+    values = [
+        known[item] if isinstance(item, bytes) else None if item.trouble else item.value
+        for item in reply.items
+    ]
     told = reply.data.get(LIST)
     return {**reply.data, LIST: values if isinstance(told, list) else told}
 
@@ -121,8 +171,25 @@ def parsed(body: bytes) -> Any:
         return type(error), error.code
 
 
+def parsed_around_unreadable(body: bytes) -> Any:
+    """Like `parsed`; where that fails because of items, the answer with None in their place."""
+    told = parsed(body)
+    if isinstance(told, dict):
+        return told
+    spans = reference.item_spans(body, LIST)
+    unreadable = [span for span in spans if not is_readable(body[slice(*span)])]
+    for start, stop in reversed(unreadable):
+        body = body[:start] + b"null" + body[stop:]
+    mended = parsed(body) if unreadable else told
+    return mended if isinstance(mended, dict) else told
+
+
+def is_readable(item: bytes) -> bool:
+    return isinstance(parsed(b'{"item":' + item + b"}"), dict)
+
+
 def plain(value: Any) -> Any:
-    """`value` with what two JSON readers may rightly tell apart made equal: 0, -0 and 0.0, long integers."""
+    """`value` with what two JSON readers may rightly tell apart made equal: 0, -0 and 0.0."""
     if isinstance(value, dict):
         return [(key, plain(each)) for key, each in value.items()]
     if isinstance(value, list):
@@ -152,10 +219,24 @@ def test_a_damaged_listing_is_never_taken_for_known(body: bytes, data: st.DataOb
         start = data.draw(st.integers(0, len(body)))
         stop = data.draw(st.integers(start, min(len(body), start + 4)))
         patch = data.draw(
-            st.sampled_from([b"", b"}", b"{", b"]", b"[", b'"', b",", b"\\", b"0", b"\xff", b"\0"])
+            st.sampled_from([b"", b"}", b"{", b"]", b"[", b'"', b",", b":", b"\\", b"0", b"\xff", b"\0"])
         )
         body = body[:start] + patch + body[stop:]
-    assert same(read(body, known), parsed(body))
+    assert same(read(body, known), parsed_around_unreadable(body))
+
+
+@settings(deadline=None, max_examples=50)  # thousands of brackets, four times
+@given(marked_bodies(), st.data())
+def test_an_item_no_reader_takes_costs_its_neighbours_nothing(
+    marked: list[bytes], data: st.DataObject
+) -> None:
+    before, *items, after = marked
+    body = before + b"[" + b", ".join(map(unreadable_at_marks, items)) + b"]" + after
+    sound = before + b"[" + b", ".join(map(null_for_marked, items)) + b"]" + after
+    met = digests(body)
+    chosen = data.draw(st.sets(st.sampled_from(sorted(met)))) if met else set()
+    for known in ({}, {digest: met[digest] for digest in chosen}, met):
+        assert same(read(body, known), parsed(sound))
 
 
 @given(st.lists(ITEMS, max_size=5), st.sampled_from(["", "lin"]))
@@ -226,3 +307,25 @@ def test_an_item_with_a_lone_surrogate_costs_its_neighbours_nothing() -> None:
 def test_the_providers_own_bytes_are_kept() -> None:
     raw = b'{"id":"\\u5ba2\\/","id2":1.0,"id":"\\u5ba2"}'
     assert listing(page(raw)).items == [Item(orjson.loads(raw), 0, raw, digest_of(raw), True)]
+
+
+@pytest.mark.parametrize(("unreadable", "reason"), UNREADABLE.items(), ids=lambda each: str(each[:12]))
+@pytest.mark.parametrize("places", [[0], [1], [2], [0, 2], [0, 1, 2]])
+def test_an_item_no_reader_takes_is_named_with_its_reason(
+    unreadable: bytes, reason: str, places: list[int]
+) -> None:
+    sound = [b'{"external_userid":"wm%d","name":"n"}' % n for n in range(3)]
+    bad = [b'{"x":%s,"external_userid":"wm%d"}' % (unreadable, n) for n in range(3)]
+    items = [bad[n] if n in places else sound[n] for n in range(3)]
+    found = read_listing(page(*items), LIST, known=(), read=partial(read_listed, implied="lin")).items or []
+    truth = read_listing(page(*sound), LIST, known=(), read=partial(read_listed, implied="lin")).items or []
+    for n, item in enumerate(found):
+        expected = BadItem(n, reason, f"wm{n}", "lin", bad[n]) if n in places else truth[n]
+        assert item == expected
+
+
+def test_an_item_no_reader_takes_says_whom_it_is_about_in_the_shape_of_pairs() -> None:
+    person = b'{"name":1e999,"external_userid":"wm1","external_profile":{"external_userid":"wm2"}}'
+    raw = b'{"external_contact":%s,"follow_info":{"userid":"lin","a":[{"userid":"b"}]}}' % person
+    (item,) = read_listing(page(raw), LIST, known=(), read=partial(read_listed, implied="")).items or []
+    assert item == BadItem(0, "bad_number", "wm1", "lin", raw)

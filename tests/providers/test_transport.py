@@ -155,6 +155,13 @@ def test_each_answer_is_its_error(client: Open, hostile: Hostile, answer: Any, k
     assert (type(error), error.code, error.errcode) == (kind, code, None)
 
 
+def test_a_byte_order_mark_before_the_answer_is_not_part_of_it(client: Open, hostile: Hostile) -> None:
+    hostile.answers[API] = b'\xef\xbb\xbf{"errcode":0,"external_contact_list":[{"external_userid":"wm1"}]}'
+    (item,) = client("direct").contact_page(["lin"]).items
+    assert isinstance(item, ContactRecord)
+    assert (item.external_userid, item.raw) == ("wm1", b'{"external_userid":"wm1"}')
+
+
 def test_success_is_told_in_three_ways(client: Open, hostile: Hostile) -> None:
     hostile.answers[API] = [
         {"errcode": "0", "external_contact_list": []},

@@ -39,7 +39,9 @@ _PERSONAL = 2  # a tag of the employee's own: it has a name and no id
 
 def read_listed(item: Item, *, implied: str) -> ContactRecord | BadItem:
     """One item of a listing; `implied` as in `read_item`."""
-    value, position, raw, digest, clean = item
+    value, position, raw, digest, clean, trouble = item
+    if trouble:
+        return BadItem(position, trouble, _found_id(value), _found_userid(value) or implied, raw)
     return read_item(value, position=position, implied=implied, clean=clean, raw=raw, digest=digest)
 
 

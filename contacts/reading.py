@@ -1,0 +1,99 @@
+"""One contact read again by itself: its answer tells all its followers, so what it does not show has ended."""
+
+import dataclasses
+import logging
+from typing import Final
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from contacts import clock
+from contacts.absence import end
+from contacts.changes import BatchChanges
+from contacts.clock import Moment
+from contacts.listing import Applied, Listing
+from contacts.models import Contact, Employee, FollowUser
+from contacts.roll import Roll
+from crm.connections import first_agent, open_provider
+from crm.errors import Conflict
+from crm.models import Corp
+from crm.providers.errors import Absent
+from crm.providers.records import ContactRecord
+
+log = logging.getLogger("renmai.sync")
+
+NO_RELATION: Final = 84061
+TRIES: Final = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What the provider told of one contact, and what the mirror knew when it was asked."""
+
+    corp: Corp
+    record: ContactRecord
+    asked_at: Moment
+
+
+def read_contact(corp: Corp, external_userid: str, *, actor: str) -> None:
+    """Read the contact at the provider and make the mirror say the same (product.md 7: a direct read confirms).
+
+    Raises ProviderError (Unsupported where the dialect has no such read), and Conflict `outrun` when a sync
+    writes faster than we can read.
+    """
+    for _try in range(TRIES):
+        if apply(ask(corp, external_userid), actor=actor):
+            log.info("contact %s of %s was read again", external_userid, corp.corpid)
+            return
+    raise Conflict(_("A sync is writing to this corp right now. Try again in a moment."), code="outrun")
+
+
+def ask(corp: Corp, external_userid: str) -> Answer:
+    """One request; touches no row of the mirror. A contact whom nobody follows is told without followers."""
+    asked_at = clock.now(corp)
+    try:
+        record = open_provider(first_agent(corp)).contact(external_userid)
+    except Absent as error:
+        if error.errcode != NO_RELATION:
+            raise
+        record = ContactRecord(external_userid)
+    # Without a digest: the listing's item has other bytes, and must be compared when it comes.
+    return Answer(corp, dataclasses.replace(record, raw=b"", digest=b""), asked_at)
+
+
+def apply(answer: Answer, *, actor: str) -> bool:
+    """False when another answer of the corp was applied since this one was asked for: it may be the older one."""
+    corp = answer.corp
+    try:
+        with transaction.atomic():
+            moment = clock.tick(corp, is_read=True)
+            if moment.ticks != answer.asked_at.ticks + 1:
+                raise _Outrun
+            _write(answer, actor=actor)
+            read = Contact.objects.filter(corp=corp, external_userid=answer.record.external_userid)
+            read.update(read_number=moment.reads)
+    except (_Outrun, IntegrityError):
+        return False
+    return True
+
+
+class _Outrun(Exception):
+    pass
+
+
+def _write(answer: Answer, *, actor: str) -> None:
+    corp, record = answer.corp, answer.record
+    roll = Roll(corp)
+    listed = frozenset(Employee.objects.filter(corp=corp, is_listed=True).values_list("pk", flat=True))
+    members = listed | roll.pks(follow.userid for follow in record.follows)
+    listing = Listing(corp=corp, members=members, roll=roll, listed=listed, asked_at=answer.asked_at)
+    listing.load_contact(record.external_userid)
+    applied = Applied()
+    if record.follows:
+        BatchChanges(listing, applied, actor=actor).apply([record])
+    held = FollowUser.objects.current().filter(contact__corp=corp, employee__in=listed)
+    held = held.filter(contact__external_userid=record.external_userid).exclude(pk__in=applied.seen)
+    gone = list(held.select_related("employee").defer("raw"))
+    for follow in gone:
+        follow.ended_source = FollowUser.EndSource.READ
+    end(gone, actor=actor, corp_id=corp.pk)
