@@ -1,8 +1,8 @@
-# The whole vocabulary: venv demo run serve test lint bench docs. Each works on a clean checkout.
+# The whole vocabulary: venv demo run serve test test-slow test-long lint bench docs. Each works on a clean checkout.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: venv demo run serve test test-long lint bench docs
+.PHONY: venv demo run serve test test-slow test-long lint bench docs
 
 venv: .venv/runtime
 
@@ -29,8 +29,11 @@ serve: venv
 test: .venv/development
 	$(BIN)/python -m tests
 
+test-slow: .venv/development
+	$(BIN)/python -m tests --slow
+
 test-long: .venv/development
-	$(BIN)/python -m tests --all
+	$(BIN)/python -m tests --long
 
 lint: .venv/development
 	$(BIN)/ruff format --check .

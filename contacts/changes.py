@@ -10,11 +10,12 @@ from django.utils import timezone
 from contacts.listing import Applied, Known, Listing, RelationKey
 from contacts.models import Contact, Employee, FollowUser, Tag
 from contacts.rows import Rows
-from crm import bulk, events
+from crm import events
 from crm.providers.records import CONTACT_FIELDS, FOLLOW_FIELDS, ContactRecord, FollowRecord, TagRecord, told
 
 RELATION: Final = ("contact__external_userid", "employee_id")
 FOLLOW_COLUMNS: Final = (*RELATION, "contact_id", "raw_digest", "ended_at", "absent_since", *FOLLOW_FIELDS)
+LISTS: Final = frozenset({"tag_ids", "personal_tags", "remark_mobiles"})  # tuples in a record
 
 
 class BatchChanges:
@@ -47,7 +48,7 @@ class BatchChanges:
         self._meet({follow.userid for item in items for follow in item.follows})
         self._ensure_tags(tag for item in items for follow in item.follows for tag in follow.tags)
         named = {item.external_userid for item in items}
-        self.contacts.load(Contact.objects.filter(corp=self.corp, external_userid__in=bulk.among(named)))
+        self.contacts.load(Contact.objects.filter(corp=self.corp, external_userid__in=named))
         if self.contacts.held:
             self._load_follows(items)
 
@@ -144,11 +145,14 @@ class BatchChanges:
     def _decide_follow(self, item: ContactRecord, pk: int, record: FollowRecord, *, is_mine: bool) -> bool:
         """Apply one relation; another employee's that an item names is only added (contract A15)."""
         key = (item.external_userid, pk)
-        values = _columns(told(record, FOLLOW_FIELDS))
+        values = told(record, FOLLOW_FIELDS)
+        for name in LISTS & values.keys():
+            values[name] = list(values[name])
         stamp = {"raw_digest": item.digest, "raw": item.raw.decode()} if is_mine and item.digest else {}
         held = self.follows.held.get(key)
         if held is None:
-            return self.follows.add(key, values | stamp)
+            values.update(stamp)
+            return self.follows.add(key, values)
         if stamp and (held["raw_digest"] is None or bytes(held["raw_digest"]) != item.digest):
             self.follows.put(key, **stamp)
         self.follows.tell(key, values)
@@ -210,38 +214,49 @@ class BatchChanges:
         self.follows.update()
 
     def _write_events(self) -> None:
-        lines = [self._contact_event("contact.created", row["id"], {}) for row in self.contacts.new.values()]
-        lines += [
-            self._contact_event("contact.restored", self.contacts.pk(key), {}) for key in self.found_again
+        lines = [
+            self._event("contact.created", "contact", row["id"], row["id"])
+            for row in self.contacts.new.values()
         ]
+        for key in self.found_again:
+            lines.append(self._event("contact.restored", "contact", pk := self.contacts.pk(key), pk))
         for key, changes in self.contacts.changes.items():
-            lines.append(self._contact_event("contact.updated", self.contacts.pk(key), changes))
+            lines.append(
+                self._event("contact.updated", "contact", pk := self.contacts.pk(key), pk, _masked(changes))
+            )
         for relation, row in self.follows.new.items():
-            lines.append(self._follow_event("started", relation, row, self._begins(relation)))
+            lines.append(self._follow_event("follow.started", row, self._begins(relation)))
         for relation in self.restored:
             row = self.follows.held[relation]
-            lines.append(self._follow_event("restored", relation, row, self._begins(relation)))
+            lines.append(self._follow_event("follow.restored", row, self._begins(relation)))
         for relation, changes in self.follows.changes.items():
-            row = self.follows.held[relation]
-            lines.append(self._follow_event("updated", relation, row, _masked(changes)))
+            lines.append(self._follow_event("follow.updated", self.follows.held[relation], _masked(changes)))
         events.record(lines)
 
     def _begins(self, relation: RelationKey) -> dict[str, list[str | None]]:
         pk = relation[1]
         return {"userid": [None, self.met_userids.get(pk) or self.listing.roll.userid(pk)]}
 
-    def _contact_event(self, verb: str, pk: int, changes: Mapping[str, Any]) -> events.Line:
-        return self._event(verb, "contact", pk, contact_id=pk, changes=_masked(changes))
+    def _follow_event(self, verb: str, row: Mapping[str, Any], changes: Mapping[str, Any]) -> events.Line:
+        return self._event(verb, "follow_user", row["id"], row["contact_id"], changes)
 
-    def _follow_event(
-        self, what: str, relation: RelationKey, row: Mapping[str, Any], changes: Mapping[str, Any]
+    def _event(
+        self,
+        verb: str,
+        subject_type: str,
+        subject_id: object,
+        contact_id: int | None = None,
+        changes: Mapping[str, Any] | None = None,
     ) -> events.Line:
-        return self._event(
-            f"follow.{what}", "follow_user", row["id"], contact_id=row["contact_id"], changes=changes
+        return events.event(
+            verb,
+            subject_type,
+            subject_id,
+            actor=self.actor,
+            corp_id=self.corp.pk,
+            contact_id=contact_id,
+            changes=changes,
         )
-
-    def _event(self, verb: str, subject_type: str, subject_id: object, **about: Any) -> events.Line:
-        return events.event(verb, subject_type, subject_id, actor=self.actor, corp_id=self.corp.pk, **about)
 
     def _remember(self) -> None:
         """What the listing will have seen and will know, once the transaction has committed."""
@@ -249,11 +264,6 @@ class BatchChanges:
             pk = self.follows.pk(key)
             self.applied.seen.add(pk)
             self.applied.known[key] = Known(pk, key[1], digest or None, is_live=True, is_quiet=True)
-
-
-def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Record values as column values: tuples become lists."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _masked(changes: Mapping[str, list[Any]]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from contacts.walk import PartWalk, Walk
 from crm.providers.errors import BadCredential, ProviderError
 from crm.providers.records import Page
 
-PAGES_AHEAD: Final = 12  # how far reading may run before writing: a little more than a batch of new contacts
+PAGES_AHEAD: Final = 20  # how far reading may run before writing: a batch of new contacts
 REFUSALS: Final = 2  # one employee's listing may be refused for its own reasons
 
 

@@ -24,6 +24,7 @@ log = logging.getLogger("renmai.sync")
 
 NO_RELATION: Final = 84061
 TRIES: Final = 5
+PATIENCE_S: Final = 10  # with the pace: whoever asks for one contact waits, or is asked again by a bell
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def ask(corp: Corp, external_userid: str) -> Answer:
     """One request; touches no row of the mirror. A contact whom nobody follows is told without followers."""
     asked_at = clock.now(corp)
     try:
-        record = open_provider(first_agent(corp)).contact(external_userid)
+        record = open_provider(first_agent(corp), patience_s=PATIENCE_S).contact(external_userid)
     except Absent as error:
         if error.errcode != NO_RELATION:
             raise
@@ -62,16 +63,15 @@ def ask(corp: Corp, external_userid: str) -> Answer:
 
 
 def apply(answer: Answer, *, actor: str) -> bool:
-    """False when another answer of the corp was applied since this one was asked for: it may be the older one."""
-    corp = answer.corp
+    """False when the mirror was told something since this one was asked for that may be newer."""
+    contact = Contact.objects.filter(corp=answer.corp, external_userid=answer.record.external_userid)
     try:
         with transaction.atomic():
-            moment = clock.tick(corp, is_read=True)
-            if moment.ticks != answer.asked_at.ticks + 1:
+            moment = clock.tick(answer.corp, is_read=True)
+            if _may_be_older(answer.asked_at, moment, contact.values_list("read_number", flat=True).first()):
                 raise _Outrun
             _write(answer, actor=actor)
-            read = Contact.objects.filter(corp=corp, external_userid=answer.record.external_userid)
-            read.update(read_number=moment.reads)
+            contact.update(read_number=moment.reads)
     except (_Outrun, IntegrityError):
         return False
     return True
@@ -79,6 +79,13 @@ def apply(answer: Answer, *, actor: str) -> bool:
 
 class _Outrun(Exception):
     pass
+
+
+def _may_be_older(asked_at: Moment, moment: Moment, last_read: int | None) -> bool:
+    """Whether a run wrote since, or another read of this contact; of an unknown one (None) any read may have been."""
+    if moment.ticks - moment.reads != asked_at.ticks - asked_at.reads:
+        return True
+    return (moment.reads - 1 if last_read is None else last_read) > asked_at.reads
 
 
 def _write(answer: Answer, *, actor: str) -> None:
@@ -91,7 +98,7 @@ def _write(answer: Answer, *, actor: str) -> None:
     applied = Applied()
     if record.follows:
         BatchChanges(listing, applied, actor=actor).apply([record])
-    held = FollowUser.objects.current().filter(contact__corp=corp, employee__in=listed)
+    held = FollowUser.objects.current().filter(contact__corp=corp, employee__is_listed=True)
     held = held.filter(contact__external_userid=record.external_userid).exclude(pk__in=applied.seen)
     gone = list(held.select_related("employee").defer("raw"))
     for follow in gone:

@@ -29,8 +29,10 @@ from crm.providers.records import TagRecord
 
 log = logging.getLogger("renmai.sync")
 
-# Employees share a listing up to this many known relations, so that memory stays bounded.
-ROWS_PER_LISTING: Final = 5000
+# Employees share a listing up to this many relations: memory stays bounded, and there are enough listings to read
+# several at once.
+ROWS_PER_LISTING: Final = 2000
+ROWS_OF_A_STRANGER: Final = 500  # what an employee is taken to have before the first sync of the corp
 # Below this a page is bound by our own processor, and threads only get in each other's way.
 SLOW_CALL_S: Final = 0.02
 
@@ -163,10 +165,11 @@ def _lay_out(run: SyncRun, userids: Sequence[str], per_listing: int) -> None:
     chunks: list[list[str]] = []
     rows = 0
     for userid in userids:
-        rows += known.get(userid, 0)
+        theirs = known.get(userid, 0) if known else ROWS_OF_A_STRANGER
+        rows += theirs
         if not chunks or len(chunks[-1]) >= per_listing or rows > ROWS_PER_LISTING:
             chunks.append([])
-            rows = known.get(userid, 0)
+            rows = theirs
         chunks[-1].append(userid)
     with transaction.atomic():
         SyncPart.objects.bulk_create([SyncPart(run=run, userids=chunk) for chunk in chunks], batch_size=500)

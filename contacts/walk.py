@@ -24,7 +24,7 @@ from crm.providers.records import BadItem, Page
 NO_LICENCE: Final = 701008
 PATIENCE_WITH_LIMITS: Final = 5
 # A batch is what a crash may repeat: small, yet a transaction and its bookkeeping are paid for once per batch.
-BATCH_FRESH_ITEMS: Final = 1000
+BATCH_FRESH_ITEMS: Final = 2000
 BATCH_PAGES: Final = 50
 BATCH_SECONDS: Final = 1.0
 

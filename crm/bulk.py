@@ -5,12 +5,12 @@ Nothing here knows what it writes; constraints decide as always, and a violation
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import repeat
 from typing import Any
 
 import orjson
 from django.db import connection, models
-from django.db.models.expressions import RawSQL
 
 from crm.fields import EncryptedTextField
 
@@ -29,7 +29,7 @@ def take_ids(model: type[models.Model], count: int) -> list[int]:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(
-                "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, count]
+                "SELECT nextval(%s::regclass) FROM generate_series(1, %s)", [_sequence(table), count]
             )
             return [number for (number,) in cursor.fetchall()]
         cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [table])
@@ -38,27 +38,44 @@ def take_ids(model: type[models.Model], count: int) -> list[int]:
     return list(range(first, first + count))
 
 
+@cache
+def _sequence(table: str) -> str:
+    """Looked up once: within the statement above it would be looked up for every number."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table])
+        return str(cursor.fetchone()[0])
+
+
 def insert(model: type[models.Model], rows: Sequence[Row]) -> None:
     """Insert `rows`; what a row leaves out takes the field's default. All name `id`, or none."""
-    names = list(dict.fromkeys(name for shape in {tuple(row) for row in rows} for name in shape))
     fields = {field.attname: field for field in model._meta.concrete_fields}
-    defaults = [(name, fields[name].get_default()) for name in names]
-    insert_tuples(model, names, [[row.get(name, default) for name, default in defaults] for row in rows])
+    names = {name for shape in {tuple(row) for row in rows} for name in shape}
+    defaults = {name: fields[name].get_default() for name in names}
+    _insert(model, {name: [row.get(name, default) for row in rows] for name, default in defaults.items()})
 
 
 def insert_tuples(model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Insert `rows`, each the values of the columns `names`; other columns take the field's default."""
-    if not rows:
+    _insert(model, dict(zip(names, zip(*rows, strict=True), strict=False)))
+
+
+def _insert(model: type[models.Model], told: Mapping[str, Sequence[Any]]) -> None:
+    """Insert rows given column by column, {attname: values}."""
+    if not told:
         return
-    fields = {field.attname: field for field in model._meta.concrete_fields}
-    others = [field for name, field in fields.items() if name not in names and not field.primary_key]
-    constant = _prepared(others, [[field.get_default() for field in others]])[0]
-    columns = [str(field.column) for field in (*others, *(fields[name] for name in names))]
-    told = _prepared([fields[name] for name in names], rows)
-    _write(model._meta.db_table, columns, [[*constant, *row] for row in told])
+    columns: dict[str, Iterable[Any]] = {}
+    for field in model._meta.concrete_fields:
+        prepare = _prepare(field)
+        if field.attname in told:
+            values = told[field.attname]
+            columns[str(field.column)] = map(prepare, values) if prepare else values
+        elif not field.primary_key:
+            default = field.get_default()
+            columns[str(field.column)] = repeat(prepare(default) if prepare else default)
+    _write(model._meta.db_table, list(columns), zip(*columns.values(), strict=False))
 
 
-def _write(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _write(table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     quote = connection.ops.quote_name
     listed = ", ".join(quote(column) for column in columns)
     with connection.cursor() as cursor:
@@ -69,7 +86,7 @@ def _write(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) ->
                     copy.write_row(row)
             return
         marks = ", ".join(["%s"] * len(columns))
-        cursor.executemany(f"INSERT INTO {quote(table)} ({listed}) VALUES ({marks})", rows)
+        cursor.executemany(f"INSERT INTO {quote(table)} ({listed}) VALUES ({marks})", list(rows))
 
 
 def update(model: type[models.Model], names: Sequence[str], rows: Sequence[Row]) -> None:
@@ -77,31 +94,14 @@ def update(model: type[models.Model], names: Sequence[str], rows: Sequence[Row])
     fields = {field.attname: field for field in model._meta.concrete_fields}
     quote = connection.ops.quote_name
     assigned = ", ".join(f"{quote(str(fields[name].column))} = %s" for name in names)
-    values = _prepared(
-        [fields[name] for name in (*names, "id")], [[row[name] for name in (*names, "id")] for row in rows]
-    )
+    columns: list[Iterable[Any]] = []
+    for name in (*names, "id"):
+        prepare = _prepare(fields[name])
+        values = [row[name] for row in rows]
+        columns.append(map(prepare, values) if prepare else values)
+    statement = f"UPDATE {quote(model._meta.db_table)} SET {assigned} WHERE id = %s"
     with connection.cursor() as cursor:
-        cursor.executemany(f"UPDATE {quote(model._meta.db_table)} SET {assigned} WHERE id = %s", values)
-
-
-def among(values: Iterable[str]) -> RawSQL:
-    """For `filter(column__in=…)`: many texts as one parameter, which costs a fraction of one each."""
-    rows = {
-        "postgresql": "SELECT jsonb_array_elements_text(%s::jsonb)",
-        "sqlite": "SELECT value FROM json_each(%s)",
-    }
-    return RawSQL(rows[connection.vendor], [_json(list(values))])
-
-
-def _prepared(
-    fields: Sequence["models.Field[Any, Any]"], rows: Sequence[Sequence[Any]]
-) -> list[Sequence[Any]]:
-    """`rows` as the driver takes them."""
-    columns = list(zip(*rows, strict=True))
-    for n, field in enumerate(fields):
-        if prepare := _prepare(field):
-            columns[n] = tuple(map(prepare, columns[n]))
-    return list(zip(*columns, strict=True))
+        cursor.executemany(statement, list(zip(*columns, strict=True)))
 
 
 def _prepare(field: "models.Field[Any, Any]") -> Prepare | None:

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from crm.models import AccessToken, Agent
 from crm.providers.errors import ProviderError, Unavailable
 from crm.providers.tokens import EARLY_S, Token
+from crm.providers.transport import persist
 
 REFRESH_MARGIN_S: Final = 5.0
 FAILURES_IN_A_ROW: Final = 5
@@ -51,6 +52,9 @@ class DatabaseTokens:
         copy = self._copy
         if copy and self._monotonic() < copy.until:
             return copy.token
+        return persist(lambda: self._look(fetch))
+
+    def _look(self, fetch: Callable[[], tuple[str, float]]) -> Token:
         deadline = self._monotonic() + _refresh_lease_s() + REFRESH_MARGIN_S
         while True:
             asked_at, refusals = self._monotonic(), self._refusals

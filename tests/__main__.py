@@ -1,6 +1,7 @@
-"""Runs the suite on SQLite, and again on PostgreSQL where a server answers; says plainly which ran.
+"""Runs the suite on SQLite, and again on PostgreSQL where a server answers; says plainly what ran.
 
-`python -m tests [--all] [pytest arguments]`; --all adds the slow ones (kills, faults, generated runs).
+`python -m tests [--slow | --long] [pytest arguments]`: without a word the quick tests; --slow the others (every fault
+at every page, kills, generated lives) at the sizes of CI; --long both, at the sizes of a night.
 """
 
 import os
@@ -11,8 +12,15 @@ from pathlib import Path
 
 import psycopg
 
+from tests.sizes import LONG, size
+
 POSTGRESQL = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 CHROMIUM = Path(os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium"))
+CORES = min(os.cpu_count() or 1, 8)
+# Browser tests share one demo, so they stay together; the slow ones wait a lot and are worth stealing.
+QUICK = ("-m", "not slow", "-n", str(CORES + 1), "--dist", "loadgroup")
+SLOW = ("-m", "slow", "-n", str(2 * CORES), "--dist", "worksteal")
+COVERAGE = ("--cov", "--cov-report=")  # takes as long again as the tests, so on one database only
 
 
 def postgresql_answers() -> bool:
@@ -23,38 +31,54 @@ def postgresql_answers() -> bool:
     return True
 
 
-def run_suite(database_url: str, arguments: list[str]) -> int:
-    return subprocess.call(
-        [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", *arguments],
-        env={**os.environ, "DATABASE_URL": database_url},
+def run_suite(database_url: str, arguments: list[str]) -> tuple[bool, str]:
+    """Whether it passed, and in what time."""
+    # A crash of the server itself is nobody's test: it need not wait for the disk at each commit.
+    hurry = {"PGOPTIONS": f"{os.environ.get('PGOPTIONS', '')} -c synchronous_commit=off"}
+    began = time.monotonic()
+    code = subprocess.call(
+        [sys.executable, "-m", "pytest", "-q", *arguments],
+        env={**os.environ, **hurry, "DATABASE_URL": database_url},
     )
+    return code == 0, f"{'passed' if code == 0 else 'FAILED'} in {time.monotonic() - began:.0f} s"
+
+
+def titles(words: list[str]) -> dict[str, tuple[str, ...]]:
+    """{what is run: pytest's arguments for it}, by the words of the command line."""
+    quick = {f"Quick tests (browser tests {browser()})": QUICK}
+    slow = {
+        f"Slow tests ({size('TEST_EXAMPLES')} generated lives of {size('TEST_STEPS')} steps, "
+        f"{size('TEST_KILLS')} kills, {size('TEST_ROUNDS')} rounds of 8 processes, every fault at every page)": SLOW
+    }
+    if "--long" in words:
+        return quick | slow
+    return slow if "--slow" in words else quick
+
+
+def browser() -> str:
+    return "included" if CHROMIUM.exists() else f"skipped: no {CHROMIUM}"
 
 
 def main() -> int:
-    arguments = sys.argv[1:]
-    everything = "--all" in arguments
-    arguments = [argument for argument in arguments if argument != "--all"]
-    if not everything:
-        arguments += ["-m", "not slow"]
-    coverage = ["--cov", "--cov-report=", "-q"]
-    outcomes: dict[str, str] = {}
-    failed = False
+    words = [word for word in sys.argv[1:] if word in ("--slow", "--long")]
+    arguments = [word for word in sys.argv[1:] if word not in words]
+    if "--long" in words:
+        os.environ.update({name: os.environ.get(name, str(value)) for name, value in LONG.items()})
     databases = {"SQLite": ""} | ({"PostgreSQL": POSTGRESQL} if postgresql_answers() else {})
-    for name, url in databases.items():
-        print(f"\n=== {name} ===", flush=True)
-        began = time.monotonic()
-        append = ["--cov-append"] if outcomes else []
-        code = run_suite(url, [*coverage, *append, *arguments])
-        failed |= code != 0
-        outcomes[name] = f"{'passed' if code == 0 else 'FAILED'} in {time.monotonic() - began:.0f} s"
-    subprocess.call([sys.executable, "-m", "coverage", "report"])
-    outcomes.setdefault("PostgreSQL", "not run: no server answered")
-    browser = "ran" if CHROMIUM.exists() else f"not run: no {CHROMIUM}"
-    print(
-        "\n".join(
-            ["", *(f"{name}: {outcome}" for name, outcome in outcomes.items()), f"Browser tests: {browser}"]
-        )
-    )
+    lines, failed, has_coverage = [], False, False
+    for title, options in titles(words).items():
+        for database, url in databases.items():
+            print(f"\n=== {title} on {database} ===", flush=True)
+            measured = COVERAGE if options is QUICK and not has_coverage else ()
+            passed, outcome = run_suite(url, [*options, *measured, *arguments])
+            has_coverage = has_coverage or bool(measured)
+            failed |= not passed
+            lines.append(f"{title} on {database}: {outcome}")
+    if has_coverage:
+        subprocess.call([sys.executable, "-m", "coverage", "report"])
+    if "PostgreSQL" not in databases:
+        lines.append("PostgreSQL: not run, no server answered")
+    print("\n".join(["", *lines]))
     return int(failed)
 
 

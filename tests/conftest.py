@@ -66,12 +66,17 @@ def database_url() -> str:
     return f"postgres://{settings['USER']}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
 
 
-def command(*arguments: str, **environment: str) -> "subprocess.Popen[str]":
+def environment(**more: str) -> dict[str, str]:
+    """What a process needs to work on the test database."""
+    return {**os.environ, "DATABASE_URL": database_url(), "CRM_ALLOW_PRIVATE_UPSTREAM": "1", **more}
+
+
+def command(*arguments: str, **more: str) -> "subprocess.Popen[str]":
     """`manage.py …` as a process of its own on the test database."""
     return subprocess.Popen(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": database_url(), "CRM_ALLOW_PRIVATE_UPSTREAM": "1", **environment},
+        env=environment(**more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -186,6 +186,7 @@ PAGES = """
 /admin/ /admin/contacts/contact/ /admin/contacts/contact/{contact}/change/ /admin/contacts/contact/add/
 /admin/contacts/followuser/ /admin/contacts/employee/ /admin/contacts/employee/{employee}/change/
 /admin/contacts/team/ /admin/contacts/tag/ /admin/contacts/syncrun/ /admin/contacts/syncrun/{run}/change/
+/admin/contacts/syncrun/{run}/found/
 /admin/messaging/message/ /admin/messaging/message/{message}/change/ /admin/messaging/delivery/
 /admin/messaging/message/send/start/text/?contact={contact}
 /admin/messaging/message/send/start/miniprogram_notice/?contact={contact}

@@ -24,7 +24,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from contacts.access import visible_contacts, visible_tags
-from contacts.admin.timeline import _changes as changes_of
+from contacts.admin.timeline import changes_of
 from contacts.models import Contact, Employee, FollowUser, SyncRun
 from crm import roles
 from crm.models import Event

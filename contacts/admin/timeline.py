@@ -53,12 +53,12 @@ def _own(
             what=format_html(str(sentence).replace("%(name)s", "{}"), who)
             if "%(name)s" in str(sentence)
             else format_html("{}", sentence),
-            more=_changes(row, tags, masked=masked),
+            more=changes_of(row, tags, masked=masked),
             actor=actors.told(row.actor, names),
         )
 
 
-def _changes(row: Event, tags: Mapping[str, str], *, masked: bool) -> SafeString:
+def changes_of(row: Event, tags: Mapping[str, str], *, masked: bool) -> SafeString:
     """`field: old → new` of each change; a relation that starts says its employee in the sentence already."""
     model = FollowUser if row.subject_type == "follow_user" else Contact
     lines = []

@@ -165,9 +165,7 @@ class QuarantineOfRun(ListApi):
     required_permissions: ClassVar = {"GET": (*VIEW, "contacts.view_quarantine")}
 
     def get_queryset(self) -> QuerySet[Quarantine]:
-        run = get_visible(self.request.user, SyncRun.objects.all(), self.kwargs["pk"])
-        met = Quarantine.objects.filter(corp=run.corp_id, first_run__lte=run.pk, run__gte=run.pk)
-        return met.filter(userid=run.userid) if run.userid else met
+        return get_visible(self.request.user, SyncRun.objects.all(), self.kwargs["pk"]).quarantine()
 
     @extend_schema(operation_id="sync_runs_quarantine_list", tags=["sync-runs"], parameters=[ID])
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -86,7 +86,8 @@ class SyncRun(models.Model):
 
     def quarantine(self) -> models.QuerySet["Quarantine"]:
         """What this run could not store."""
-        return Quarantine.objects.filter(corp=self.corp_id, first_run__lte=self.pk, run__gte=self.pk)
+        met = Quarantine.objects.filter(corp=self.corp_id, first_run__lte=self.pk, run__gte=self.pk)
+        return met.filter(userid=self.userid) if self.userid else met
 
     @property
     def seconds(self) -> float | None:

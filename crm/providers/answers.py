@@ -87,7 +87,7 @@ def _parse(body: bytes) -> tuple[Any, bool]:
 
 def is_clean(body: bytes) -> bool:
     """Whether no text in `body` holds NUL or a lone surrogate, given that orjson parses it."""
-    return b"\\u0000" not in body
+    return b"\\" not in body or b"\\u0000" not in body  # one byte is found a hundred times faster than six
 
 
 def second_reading(body: bytes) -> Any:

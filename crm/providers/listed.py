@@ -14,7 +14,8 @@ does not count there, so the one nobody can read is told as such, and costs its 
 import json
 import secrets
 from collections.abc import Callable, Container
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -28,7 +29,8 @@ _MARK = secrets.token_hex(16)  # nobody outside this process can have written it
 _MARK_JSON = f'"{_MARK}"'.encode()
 
 
-class Item(NamedTuple):
+@dataclass(slots=True)
+class Item:
     """A parsed item of a listing. `raw` and `digest` are empty where its own bytes could not be told apart.
 
     `clean` promises that no text in it holds NUL or a lone surrogate. `trouble` is the reason why no reader
@@ -44,6 +46,7 @@ class Item(NamedTuple):
 
 
 Read = Callable[[Item], ContactRecord | BadItem]
+Odd = Callable[[int, bytes], Item | None]
 
 
 def read_listing(body: bytes, name: str, *, known: Container[bytes], read: Read) -> Reply:
@@ -85,15 +88,7 @@ def _found(body: bytes, name: str, known: Container[bytes], read: Read) -> Reply
     if around is None:
         return None
     clean = is_clean(body)
-    items: list[ContactRecord | BadItem | bytes] = []
-    for position, raw in enumerate(slices):
-        digest = digest_of(raw)
-        if digest in known:
-            items.append(digest)
-        else:
-            item = _item(position, raw, digest, clean)
-            items.append(read(item or Item(outline(raw), position, raw, b"", False, _trouble(raw))))
-    return Reply(around, clean, items)
+    return Reply(around, clean, _items(slices, clean, known, read, _odd_or_unreadable))
 
 
 def _cut(body: bytes, name: str, known: Container[bytes], read: Read) -> Reply | None:
@@ -106,17 +101,8 @@ def _cut(body: bytes, name: str, known: Container[bytes], read: Read) -> Reply |
     if around is None:
         return None
     clean = is_clean(body)
-    items: list[ContactRecord | BadItem | bytes] = []
-    for position, raw in enumerate(_slices(body, start, end)):
-        digest = digest_of(raw)
-        if digest in known:
-            items.append(digest)
-            continue
-        item = _item(position, raw, digest, clean)
-        if item is None:
-            return None
-        items.append(read(item))
-    return Reply(around, clean, items)
+    items = _items(_slices(body, start, end), clean, known, read, _odd)
+    return None if items is None else Reply(around, clean, items)
 
 
 def _around(answer: bytes, name: str) -> dict[str, Any] | None:
@@ -141,17 +127,39 @@ def _slices(body: bytes, start: int, end: int) -> list[bytes]:
     return [head + piece + b"}" for piece in pieces]
 
 
-def _item(position: int, raw: bytes, digest: bytes, clean: bool) -> Item | None:
+def _items(
+    slices: list[bytes], clean: bool, known: Container[bytes], read: Read, odd: Odd
+) -> list[ContactRecord | BadItem | bytes] | None:
+    """What `read` makes of each slice, or its known digest; None where `odd` makes nothing of one."""
+    items: list[ContactRecord | BadItem | bytes] = []
+    for position, raw in enumerate(slices):
+        digest = digest_of(raw)
+        if digest in known:
+            items.append(digest)
+            continue
+        try:
+            item = Item(orjson.loads(raw), position, raw, digest, clean)
+        except orjson.JSONDecodeError:
+            second = odd(position, raw)
+            if second is None:
+                return None
+            item = second
+        items.append(read(item))
+    return items
+
+
+def _odd(position: int, raw: bytes) -> Item | None:
+    """An item with a lone surrogate or a raw NUL; None when it is no JSON."""
     try:
-        return Item(orjson.loads(raw), position, raw, digest, clean)
-    except orjson.JSONDecodeError:
-        pass
-    try:  # one item with a lone surrogate must not cost its neighbours their bytes
         value = second_reading(raw)
         raw = raw_bytes(value)
     except (ValueError, RecursionError):
         return None
     return Item(value, position, raw, digest_of(raw), clean=False)
+
+
+def _odd_or_unreadable(position: int, raw: bytes) -> Item:
+    return _odd(position, raw) or Item(outline(raw), position, raw, b"", False, _trouble(raw))
 
 
 def _trouble(raw: bytes) -> str:
@@ -166,4 +174,4 @@ def _trouble(raw: bytes) -> str:
         return "not_json"
     except ValueError:
         return "bad_number"
-    return "not_json"
+    return "too_deep"  # it can be read, and not be written again

@@ -34,45 +34,62 @@ def text(source: Mapping[str, Any], key: str, *, limit: str = "", clean: bool = 
     return as_text(value, key, limit=limit, clean=clean)
 
 
-def texts(source: Mapping[str, Any], limits: Mapping[str, int], *, clean: bool) -> dict[str, str | Unset]:
-    """The texts among the keys of `limits` that `source` has. This is where a listing spends its time."""
-    told: dict[str, str | Unset] = {}
-    for name, value in source.items():
-        most = limits.get(name)
-        if most is not None:
-            if clean and value.__class__ is str and len(value) <= most:
-                told[name] = value
-            else:
-                told[name] = text(source, name, clean=clean)
+Limits = tuple[tuple[str, int], ...]  # keys, with the longest text that the column of each takes
+
+
+def limits_of(*names: str) -> Limits:
+    return tuple((name, LIMITS[name]) for name in names)
+
+
+# A cold listing spends its time in the next three: there a usual value costs no call of a function of ours.
+
+
+def texts(source: Mapping[str, Any], limits: Limits, clean: bool) -> list[Any]:
+    """What `text` tells of each key."""
+    if not clean:
+        return [text(source, name) for name, _ in limits]
+    told = []
+    for name, most in limits:
+        value = source.get(name, UNSET)
+        if value is not UNSET and not (value.__class__ is str and len(value) <= most):
+            value = text(source, name, clean=True)
+        told.append(value)
     return told
 
 
-def limits_of(*names: str) -> dict[str, int]:
-    """The longest text that each of these columns takes."""
-    return {name: LIMITS[name] for name in names}
-
-
-def text_list(value: Any, field: str, *, clean: bool) -> tuple[str, ...]:
+def text_list(value: Any, field: str, clean: bool) -> list[str]:
     """The texts of a list for `field`, without the empty ones. Raises Unstorable."""
     most = LIMITS[field]
-    found = []
-    for entry in as_list(value):
-        if clean and entry.__class__ is str and len(entry) <= most:
-            if entry:
-                found.append(entry)
-        elif entry:
-            found.append(as_text(entry, field, clean=clean))
-    return tuple(found)
+    told = []
+    for entry in value if value.__class__ is list else as_list(value):
+        if entry:
+            if not (clean and entry.__class__ is str and len(entry) <= most):
+                entry = as_text(entry, field, clean=clean)
+            told.append(entry)
+    return told
+
+
+def number(source: Mapping[str, Any], key: str, low: int = -MAX_INT - 1, high: int = MAX_INT) -> int | Unset:
+    """The whole number under `key`; UNSET when it is none or outside `low`..`high`."""
+    value = source.get(key)
+    if value.__class__ is not int:
+        value = as_int(value)
+        if value is None:
+            return UNSET
+    return value if low <= value <= high else UNSET
 
 
 def plain(source: Mapping[str, Any], key: str, *, limit: str = "", clean: bool = False) -> str:
     """Like `text`, where not told and empty are the same."""
-    found = text(source, key, limit=limit, clean=clean)
-    return "" if isinstance(found, Unset) else found
+    value = source.get(key)
+    return "" if value is None else as_text(value, key, limit=limit, clean=clean)
 
 
 def as_text(value: Any, field: str, *, limit: str = "", clean: bool = False) -> str:
     """`value` as a text for `field`: a number becomes its digits; what else is no string is Unstorable."""
+    most = LIMITS[limit or field]
+    if clean and value.__class__ is str and len(value) <= most:
+        return value
     if isinstance(value, str):
         told = value
     elif isinstance(value, bool) or not isinstance(value, int | float):
@@ -81,7 +98,6 @@ def as_text(value: Any, field: str, *, limit: str = "", clean: bool = False) -> 
         told = str(value)
     if not clean:
         check_characters(told, field)
-    most = LIMITS[limit or field]
     if len(told) > most:
         raise Unstorable(f"too_long: {field} {len(told)} > {most}")
     return told
@@ -93,18 +109,6 @@ def check_characters(value: str, field: str) -> None:
         raise Unstorable(f"nul: {field}")
     if _SURROGATE.search(value):
         raise Unstorable(f"surrogate: {field}")
-
-
-def number(
-    source: Mapping[str, Any], key: str, *, low: int = -MAX_INT - 1, high: int = MAX_INT
-) -> int | Unset:
-    """The whole number under `key`; UNSET when it is none or outside `low`..`high`."""
-    value = source.get(key)
-    if value.__class__ is not int:
-        value = as_int(value)
-        if value is None:
-            return UNSET
-    return value if low <= value <= high else UNSET
 
 
 def as_int(value: Any) -> int | None:
@@ -138,7 +142,7 @@ def ids(value: Any) -> list[str]:
     return found
 
 
-def document(source: Mapping[str, Any], key: str, *, clean: bool = False) -> dict[str, Any] | Unset:
+def document(source: Mapping[str, Any], key: str, clean: bool) -> dict[str, Any] | Unset:
     """The JSON object under `key`, checked at every depth; UNSET when it is none."""
     value = source.get(key)
     if not isinstance(value, dict):

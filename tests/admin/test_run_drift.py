@@ -6,6 +6,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from contacts import sync
@@ -193,7 +194,7 @@ def test_drift_report_of_a_real_held_run_tells_what_happened_at_the_provider(
     run = sync.run_now(corp, trigger="command", actor="test")
     assert (run.state, run.absent) == ("held", 25)
     user = factories.user()
-    type(user).objects.filter(pk=user.pk).update(is_staff=True)
+    User.objects.filter(pk=user.pk).update(is_staff=True)
     browser = Browser()
     browser.force_login(user)
     told = groups(browser, confirm_page(run))

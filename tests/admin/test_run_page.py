@@ -7,10 +7,14 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
+from contacts import sync
 from contacts.models import Employee, SyncPart, SyncRun
 from crm.models import Corp
+from crm.simulator.server import Simulator
+from tests import factories
 from tests.admin.conftest import Browser, Cast
 
 REFUSED = {"code": "errcode", "errcode": 60011, "errmsg": "no privilege", "pages": 0}
@@ -224,3 +228,32 @@ def test_list_shows_the_last_runs_of_each_corp_at_a_glance(cast: Cast, sun: Brow
 def test_report_is_read_by_managers_auditors_and_administrators(cast: Cast, name: str) -> None:
     run = run_of(cast.corp, seen=1, new=1)
     assert "See what it found" in cast.browser(name).text(page(run))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counts_of_the_employees_of_a_real_run_add_up_to_those_of_the_run(corp: Corp, sim: Simulator) -> None:
+    sync.run_now(corp, trigger="command", actor="test")
+    for contact in sim.world(corp.corpid)["contacts"][:3]:
+        who = {
+            "external_userid": contact["external_userid"],
+            "userid": contact["follow_user"][0]["userid"],
+        }
+        sim.change(corp.corpid, "unfollow", **who)
+    runs = [sync.run_now(corp, trigger="command", actor="test") for _ in range(2)]
+    user = factories.user(username="sun")
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    browser = Browser()
+    browser.force_login(user)
+    assert (runs[0].absent, runs[1].ended) == (3, 3)
+    for run in runs:
+        told = lines(browser, run).values()
+        sums = [sum(int(row[column]) for row in told) for column in range(2, 9)]
+        assert sums == [
+            run.seen,
+            run.new,
+            run.changed,
+            run.unchanged,
+            run.absent,
+            run.ended,
+            run.quarantined,
+        ]

@@ -1,51 +1,61 @@
 """`make bench`: the sync against its floor and against the naive way, as ratios in one run on one machine.
 
-`python -m tests.bench [--contacts N] [--repeats R]` prints a table for SQLite, and for PostgreSQL where it answers.
-Floor: the same pages fetched with requests.Session and parsed with orjson, nothing else.
-Naive: one `update_or_create` per contact and per relation, on a sample.
+`python -m tests.bench [--contacts N] [--repeats R] [--write FILE]`, on SQLite and, where a server answers, on
+PostgreSQL. Each database is measured in a process of its own; what that prints is kept in FILE.
 """
 
 import argparse
 import os
+import platform
 import subprocess
 import sys
 import tempfile
+from datetime import date
+from pathlib import Path
 
+import django
 import psycopg
 
 from tests.__main__ import POSTGRESQL, postgresql_answers
 
 SCRATCH = "renmai_bench"
+# The pace towards a provider is not what is measured: on loopback it would be the limit.
+RATE = "100000000"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--contacts", type=int, default=10_000)
+    parser.add_argument("--contacts", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--write", type=Path, metavar="FILE")
     options = parser.parse_args()
+    tables = []
     with tempfile.TemporaryDirectory() as folder:
         databases = {"SQLite": f"sqlite:///{folder}/bench.sqlite3"}
         if postgresql_answers():
-            databases["PostgreSQL"] = _scratch_database()
+            databases = {"PostgreSQL": _scratch_database(), **databases}
         for name, url in databases.items():
-            print(
-                f"\n=== {name}, {options.contacts} contacts, {options.repeats} repeats, medians ===",
-                flush=True,
-            )
-            arguments = ["--contacts", str(options.contacts), "--repeats", str(options.repeats)]
-            code = subprocess.call(
-                [sys.executable, "-m", "tests.bench.sync", *arguments],
-                # The pace towards a provider is not what is measured: on loopback it would be the limit.
-                env={
-                    **os.environ,
-                    "DATABASE_URL": url,
-                    "DJANGO_SETTINGS_MODULE": "tests.settings",
-                    "CRM_REMOTE_RATE": "100000000",
-                },
-            )
-            if code:
-                return code
+            table = _measure(url, options.contacts, options.repeats)
+            tables.append(f"## {name}\n\n{table}")
+            print(f"\n{tables[-1]}", flush=True)
+    if options.write:
+        options.write.write_text("\n".join([_heading(options.contacts, options.repeats), *tables]))
     return 0
+
+
+def _measure(url: str, contacts: int, repeats: int) -> str:
+    environment = {
+        "DATABASE_URL": url,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "CRM_REMOTE_RATE": RATE,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "tests.bench.sync", "--contacts", str(contacts), "--repeats", str(repeats)],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
 
 
 def _scratch_database() -> str:
@@ -53,6 +63,22 @@ def _scratch_database() -> str:
         connection.execute(f"DROP DATABASE IF EXISTS {SCRATCH}")
         connection.execute(f"CREATE DATABASE {SCRATCH}")
     return POSTGRESQL.rsplit("/", 1)[0] + f"/{SCRATCH}"
+
+
+def _heading(contacts: int, repeats: int) -> str:
+    load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
+    return f"""# Benchmarks
+
+Written by `make bench` on {date.today():%Y-%m-%d}: {contacts:,} contacts, 1.4 followers each, pages of 100, the
+simulator on loopback in its own process, {repeats} interleaved repeats, medians. {os.cpu_count()} cores, Python
+{platform.python_version()}, Django {django.__version__}; load averages at the end: {load}. Read the ratios, not
+the rates.
+
+- *floor*: the same pages fetched with `requests.Session` and parsed with orjson, nothing else.
+- *naive*: one `update_or_create` per contact and per relation, on a sample.
+- Statements are counted as the database was sent them, BEGIN, COMMIT and COPY left out.
+- Peak memory is of a process of its own that runs `sync_contacts`.
+"""
 
 
 if __name__ == "__main__":

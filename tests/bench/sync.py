@@ -1,9 +1,12 @@
-"""The measurements of one database: run by `python -m tests.bench`."""
+"""The measurements of one database, printed as a table: run by `python -m tests.bench`."""
 
 import argparse
-import resource
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
@@ -13,17 +16,31 @@ django.setup()
 
 import orjson  # noqa: E402
 import requests  # noqa: E402
+from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
-from django.test.utils import CaptureQueriesContext  # noqa: E402
 
 from contacts import sync  # noqa: E402
-from contacts.models import Contact, Employee, FollowUser  # noqa: E402
+from contacts.models import Contact, Employee, FollowUser, SyncRun  # noqa: E402
 from crm.models import Corp  # noqa: E402
 from crm.simulator.server import Simulator, running  # noqa: E402
 from tests import factories  # noqa: E402
 
 NAIVE_SAMPLE = 300
+MIRRORED = ("contacts_contact", "contacts_followuser", "contacts_tag", "contacts_employee", "crm_event")
+LATENCY_MS, LISTINGS = 100, 8
+
+
+@dataclass
+class Way:
+    """What was measured of one way to do the work, over the repeats."""
+
+    rates: list[float] = field(default_factory=list)  # relations a second
+    statements: int = 0
+    pages: int = 0
+    rows: int | None = None  # written to the mirrored tables
+    wal: int | None = None  # bytes
+    peak: int | None = None  # MiB
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -32,24 +49,26 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def pages(line: dict[str, Any]) -> list[dict[str, Any]]:
-    """The floor: every page of the official listing, fetched and parsed."""
+def floor(line: dict[str, Any], sample: list[dict[str, Any]]) -> tuple[int, int]:
+    """Fetch and parse every page of the official listing; (items, pages). Leaves the first items in `sample`."""
     session, base = requests.Session(), f"{line['base_url']}/cgi-bin"
     query = {"corpid": line["corp"], "corpsecret": line["secret"]}
     token = {"access_token": session.get(f"{base}/gettoken", params=query).json()["access_token"]}
     userids = session.get(f"{base}/externalcontact/get_follow_user_list", params=token).json()["follow_user"]
-    items: list[dict[str, Any]] = []
+    items = pages = 0
     for userid in userids:
         cursor = ""
         while True:
             body = orjson.dumps({"userid_list": [userid], "cursor": cursor, "limit": 100})
             answer = session.post(f"{base}/externalcontact/batch/get_by_user", params=token, data=body)
             page = orjson.loads(answer.content)
-            items += page.get("external_contact_list", [])
+            found = page.get("external_contact_list", [])
+            sample += found[: max(0, NAIVE_SAMPLE - len(sample))]
+            items, pages = items + len(found), pages + 1
             cursor = page.get("next_cursor")
             if not cursor:
                 break
-    return items
+    return items, pages
 
 
 def naive(corp: Corp, items: list[dict[str, Any]]) -> None:
@@ -68,42 +87,141 @@ def clear() -> None:
     call_command("flush", interactive=False, verbosity=0)
 
 
-def run(corp: Corp) -> sync.SyncRun:
+def run(corp: Corp) -> SyncRun:
     done = sync.run_now(corp, trigger="command", actor="bench")
     assert done.state == "complete", done.errors
     return done
 
 
-def change_one_percent(sim: Simulator, corp: Corp, world: dict[str, Any]) -> None:
-    for told in world["contacts"][::100]:
+def change_one_percent(sim: Simulator, corp: Corp) -> None:
+    for told in sim.world(corp.corpid)["contacts"][::100]:
         one = {"external_userid": told["external_userid"], "userid": told["follow_user"][0]["userid"]}
         sim.change(corp.corpid, "edit_follow", **one, remark=f"bench {time.time_ns()}")
 
 
-def measure(sim: Simulator, repeats: int) -> list[tuple[str, float, int]]:
-    """(what, relations per second, SQL statements) of each way, medians of `repeats` rounds."""
+def written() -> tuple[int, int] | None:
+    """(rows written to the mirrored tables, WAL bytes) since the beginning; only PostgreSQL tells."""
+    if connection.vendor != "postgresql":
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(
+            "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_user_tables WHERE relname = ANY(%s)",
+            [list(MIRRORED)],
+        )
+        rows = int(cursor.fetchone()[0])
+        cursor.execute("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")
+        return rows, int(cursor.fetchone()[0])
+
+
+def measured(way: Way, corp: Corp, items: int) -> None:
+    before = written()
+    way.rates.append(items / seconds(lambda: run(corp)))
+    way.pages = SyncRun.objects.latest("pk").pages
+    if before and (after := written()):
+        way.rows, way.wal = after[0] - before[0], after[1] - before[1]
+
+
+def count_statements(ways: dict[str, Way], sim: Simulator, line: dict[str, Any]) -> None:
+    clear()
+    corp = factories.corp_of(line)
+    sent = 0
+
+    def count(execute: Callable[..., Any], *told: Any) -> Any:
+        nonlocal sent
+        sent += 1
+        return execute(*told)
+
+    for name in ("first sync", "unchanged resync", "1 % changed"):
+        if name == "1 % changed":
+            change_one_percent(sim, corp)
+        sent = 0
+        with connection.execute_wrapper(count):
+            run(corp)
+        ways[name].statements = sent
+
+
+def peak_memory(corp: Corp) -> int:
+    """MiB, of a process that runs the sync as an operator does."""
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "sync_contacts", "--corp", corp.corpid, "--json"],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "CRM_ALLOW_PRIVATE_UPSTREAM": "1"},
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0
+    return usage.ru_maxrss // 1024
+
+
+def measure(sim: Simulator, repeats: int) -> dict[str, Way]:
     line = sim.corp("official")
-    rates: dict[str, list[float]] = {}
-    statements: dict[str, int] = {}
+    names = ("floor (fetch and parse)", "naive", "first sync", "unchanged resync", "1 % changed")
+    ways = {name: Way() for name in names}
     for _ in range(repeats):
-        items: list[dict[str, Any]] = []
-        elapsed = seconds(lambda items=items: items.extend(pages(line)))
-        rates.setdefault("floor (fetch and parse)", []).append(len(items) / elapsed)
+        sample: list[dict[str, Any]] = []
+        began = time.perf_counter()
+        items, pages = floor(line, sample)
+        ways[names[0]].rates.append(items / (time.perf_counter() - began))
+        ways[names[0]].pages = pages
         clear()
         corp = factories.corp_of(line)
-        sample = items[:NAIVE_SAMPLE]
-        elapsed = seconds(lambda corp=corp, sample=sample: naive(corp, sample))
-        rates.setdefault("naive", []).append(len(sample) / elapsed)
+        ways["naive"].rates.append(
+            len(sample) / seconds(lambda corp=corp, sample=sample: naive(corp, sample))
+        )
         clear()
         corp = factories.corp_of(line)
-        for name in ("first sync", "unchanged resync", "1 % changed"):
-            if name == "1 % changed":
-                change_one_percent(sim, corp, sim.world(corp.corpid))
-            with CaptureQueriesContext(connection) as queries:
-                elapsed = seconds(lambda corp=corp: run(corp))
-            rates.setdefault(name, []).append(len(items) / elapsed)
-            statements[name] = len(queries)
-    return [(name, median(each), statements.get(name, 0)) for name, each in rates.items()]
+        measured(ways["first sync"], corp, items)
+        measured(ways["unchanged resync"], corp, items)
+        change_one_percent(sim, corp)
+        measured(ways["1 % changed"], corp, items)
+    count_statements(ways, sim, line)
+    clear()
+    corp = factories.corp_of(line)
+    ways["first sync"].peak = peak_memory(corp)
+    ways["unchanged resync"].peak = peak_memory(corp)
+    return ways
+
+
+def with_latency(sim: Simulator, floor_rate: float) -> str:
+    """Pages a second with 100 ms of latency and 8 listings at once, against 8 ÷ (latency + floor page time)."""
+    corp = Corp.objects.get()
+    settings.CRM_SYNC_LISTINGS = LISTINGS
+    sim.settings(latency_ms=LATENCY_MS)
+    try:
+        began = time.perf_counter()
+        done = run(corp)
+        elapsed = time.perf_counter() - began
+    finally:
+        sim.settings(latency_ms=0)
+    possible = LISTINGS / (LATENCY_MS / 1000 + 100 / floor_rate)
+    rate = done.pages / elapsed
+    return (
+        f"With {LATENCY_MS} ms of latency and {LISTINGS} listings at once, unchanged: {rate:.1f} pages/s, "
+        f"{rate / possible:.2f} of {LISTINGS} ÷ (latency + floor page time)."
+    )
+
+
+def table(ways: dict[str, Way]) -> list[str]:
+    base, slow = (median(ways[name].rates) for name in ("floor (fetch and parse)", "naive"))
+    lines = [
+        "| way | relations/s | × floor | × naive | statements | a page | rows written | WAL | peak RSS |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, way in ways.items():
+        rate = median(way.rates)
+        cells = [
+            name,
+            f"{rate:,.0f}",
+            f"{rate / base:.2f}",
+            f"{rate / slow:.0f}",
+            f"{way.statements:,}" if way.statements else "",
+            f"{way.statements / way.pages:.2f}" if way.statements else "",
+            "" if way.rows is None else f"{way.rows:,}",
+            "" if way.wal is None else f"{way.wal / 1024:,.0f} KiB",
+            "" if way.peak is None else f"{way.peak} MiB",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def main() -> None:
@@ -113,13 +231,10 @@ def main() -> None:
     options = parser.parse_args()
     call_command("migrate", verbosity=0)
     employees = max(4, options.contacts // 1000)
+    # Counts are totals over the two corps of the world.
     with running(contacts=2 * options.contacts, employees=2 * employees, seed=1, rate_limit=0) as sim:
-        rows = measure(sim, options.repeats)
-    floor, slow = rows[0][1], rows[1][1]
-    print(f"{'':<26}{'relations/s':>12}{'× floor':>10}{'× naive':>10}{'statements':>12}")
-    for name, rate, statements in rows:
-        print(f"{name:<26}{rate:>12,.0f}{rate / floor:>10.2f}{rate / slow:>10.1f}{statements or '':>12}")
-    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
+        ways = measure(sim, options.repeats)
+        print("\n".join([*table(ways), "", with_latency(sim, median(ways["floor (fetch and parse)"].rates))]))
 
 
 if __name__ == "__main__":

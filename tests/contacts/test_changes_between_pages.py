@@ -9,6 +9,7 @@ from contacts.models import Contact, FollowUser, SyncRun
 from crm.models import Corp
 from crm.simulator.server import Simulator
 from tests.contacts.house import assert_nothing_is_going, assert_true, run
+from tests.truth import differences
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,6 +81,24 @@ def test_remark_taken_back_is_right_after_the_next_run_though_a_colleagues_page_
         sim.change(direct_corp.corpid, "edit_follow", **relation, remark=remark)
         run(direct_corp, userid=listed)
         assert held.get().remark == remark
+
+
+@pytest.mark.parametrize("dialect", ["direct", "official"])
+def test_relation_that_begins_anew_keeps_nothing_of_the_old_one(
+    dialect: str, sim: Simulator, request: pytest.FixtureRequest
+) -> None:
+    """A channel is told only where there is one: of a new relation its silence says that there is none."""
+    corp: Corp = request.getfixturevalue(f"{dialect}_corp")
+    sim.settings(follow_user_objects=True)
+    userid = sim.world(corp.corpid)["employees"][0]["userid"]
+    met = {"userid": userid, "state": "fair", "remark": "old"}
+    one = {"external_userid": sim.change(corp.corpid, "add_contact", follow_user=[met])["external_userid"]}
+    run(corp)
+    sim.change(corp.corpid, "unfollow", **one, userid=userid)
+    sim.advance(60)
+    sim.change(corp.corpid, "follow", **one, userid=userid)
+    run(corp)
+    assert differences(corp, sim.world(corp.corpid), with_objects=True) == []
 
 
 @pytest.mark.parametrize("forth", [True, False], ids=["to_a_later_listing", "to_an_earlier_listing"])

@@ -5,6 +5,8 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +15,14 @@ from django.db import connection
 from contacts.models import Contact, FollowUser, SyncRun
 from crm.models import Corp, Event
 from crm.simulator.server import Simulator
-from tests.conftest import command
+from tests.conftest import database_url
 from tests.contacts.house import assert_nothing_is_going, assert_true, run
+from tests.contacts.processes import Crew, crew
+from tests.sizes import size
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
-KILLS = int(os.environ.get("TEST_KILLS", "100"))
+KILLS = size("TEST_KILLS")
 
 
 class Reader:
@@ -56,16 +60,28 @@ def chance() -> random.Random:
     return random.Random(seed)
 
 
-def kill_at_random(corp: Corp, chance: random.Random) -> bool:
-    """Start a sync and kill it somewhere; whether it was still alive."""
+@pytest.fixture
+def forge(transactional_db: None) -> Iterator[Crew]:
+    """A process that makes others, which run as soon as they are made."""
+    with crew(1, database_url(), CRM_SYNC_LEASE_SECONDS="1") as made:
+        yield made
+
+
+def kill_at_random(forge: Crew, corp: Corp, chance: random.Random) -> bool:
+    """Start a sync in a process of its own and kill it somewhere; whether it was still alive."""
     newest = SyncRun.objects.order_by("pk").values_list("pk", flat=True).last() or 0
-    process = command("sync_contacts", "--corp", corp.corpid, CRM_SYNC_LEASE_SECONDS="1")
-    while process.poll() is None and not SyncRun.objects.filter(pk__gt=newest).exists():
-        time.sleep(0.01)
+    pid = forge.one("start", "--corp", corp.corpid)
+    until = time.monotonic() + 30
+    while not SyncRun.objects.filter(pk__gt=newest).exists() and is_alive(pid):
+        assert time.monotonic() < until
+        time.sleep(0.005)
     time.sleep(chance.random() * 0.5)
-    process.kill()
-    process.communicate()
-    return process.returncode == -signal.SIGKILL
+    os.kill(pid, signal.SIGKILL)  # at worst an ended one that nobody has waited for
+    return bool(forge.one("end", pid) == -signal.SIGKILL)
+
+
+def is_alive(pid: int) -> bool:
+    return " Z " not in Path(f"/proc/{pid}/stat").read_text()
 
 
 def change_a_little(sim: Simulator, corp: Corp, chance: random.Random, number: int) -> None:
@@ -77,13 +93,15 @@ def change_a_little(sim: Simulator, corp: Corp, chance: random.Random, number: i
     sim.change(corp.corpid, "edit_contact", external_userid=known, name=f"renamed {number}")
 
 
-def test_no_kill_loses_doubles_or_blocks_anything(corp: Corp, sim: Simulator, chance: random.Random) -> None:
+def test_no_kill_loses_doubles_or_blocks_anything(
+    corp: Corp, sim: Simulator, forge: Crew, chance: random.Random
+) -> None:
     sim.settings(page_limit=3, latency_ms=20)
     kills = 0
     with Reader() as reader:
         for number in range(3 * KILLS):
             change_a_little(sim, corp, chance, number)
-            kills += kill_at_random(corp, chance)
+            kills += kill_at_random(forge, corp, chance)
             if kills >= KILLS // 2:  # of each dialect
                 break
     assert kills >= KILLS // 2

@@ -1,6 +1,5 @@
 """One run per scope, whoever starts it and wherever (guarantees S7, S8; contract A4, A5)."""
 
-import os
 import signal
 import subprocess
 import time
@@ -16,10 +15,11 @@ from crm.simulator.server import Simulator
 from tests.conftest import command, database_url
 from tests.contacts.house import LISTING, assert_true, change_something_of_everybody, listing_calls, run
 from tests.contacts.processes import Crew, crew
+from tests.sizes import size
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ROUNDS = int(os.environ.get("TEST_ROUNDS", "20"))
+ROUNDS = size("TEST_ROUNDS")
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ def test_eight_processes_without_a_token_ask_for_one(
     official_corp: Corp, sim: Simulator, eight: Crew
 ) -> None:
     sim.fault(corp=official_corp.corpid, api="gettoken", kind="delay", seconds=2, times=None)
-    answers = eight.all("calls", official_corp.corpid, 5, 0)
+    answers = eight.all("calls", official_corp.corpid, 25, 0)
     assert [answer["failures"] for answer in answers] == [[]] * 8
     assert refreshes(sim, official_corp) == 1
 
@@ -50,8 +50,8 @@ def storm(sim: Simulator, corp: Corp, eight: Crew, *, calls: int, revocations: i
         revoked += sim.post("/_sim/tokens/", {"corp": corp.corpid, "op": op})["tokens"]
     worker.join(timeout=300)
     assert [answer["failures"] for answer in answers] == [[]] * 8
-    assert revoked > 0
-    assert refreshes(sim, corp) <= 2 * revoked + 2
+    assert revoked >= 10
+    assert refreshes(sim, corp) <= 1.2 * revoked + 2
 
 
 def test_token_revoked_again_and_again_fails_no_call(

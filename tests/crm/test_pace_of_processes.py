@@ -96,10 +96,11 @@ def test_45009_when_told_to_one_process_then_no_process_calls_that_api_and_other
     assert not Pace.objects.exclude(pk=paused.pk).filter(blocked_until__gt=0).exists()
 
 
+@pytest.mark.parametrize("errcode", [40001, -1])
 def test_gettoken_when_it_fails_for_all_processes_then_asked_five_times(
-    official_corp: Corp, sim: Simulator, four: Crew
+    official_corp: Corp, sim: Simulator, four: Crew, errcode: int
 ) -> None:
-    sim.fault(corp=official_corp.corpid, api="gettoken", kind="errcode", errcode=40001, times=None)
+    sim.fault(corp=official_corp.corpid, api="gettoken", kind="errcode", errcode=errcode, times=None)
     answers = four.all("flood", official_corp.corpid, 3000, 2.0, 5)
     assert len(sim.journal(corp=official_corp.corpid, api="gettoken")) == 5
     assert all("next try in" in answer[-1] for answer in answers)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -10,8 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm.providers import reading
-from crm.providers.records import LIMITS, MAX_INT, MAX_TIME, UNSET, BadItem, ContactRecord, TagRecord
-from crm.providers.wecom.items import read_item
+from crm.providers.listed import Item
+from crm.providers.records import (
+    LIMITS,
+    MAX_INT,
+    MAX_TIME,
+    UNSET,
+    BadItem,
+    ContactRecord,
+    TagRecord,
+    digest_of,
+)
+from crm.providers.wecom.items import read_item, read_listed
 
 KEYS = [
     *(
@@ -98,6 +109,53 @@ def test_every_item_gives_a_record_or_a_bad_item(item: Any) -> None:
         assert follow.createtime is UNSET or 0 <= follow.createtime <= MAX_TIME  # type: ignore[operator]
 
 
+USUAL = st.fixed_dictionaries(
+    {"external_userid": st.sampled_from(["wm1", "wm2", " ", ""])},
+    optional={
+        **dict.fromkeys(
+            ("name", "nickname", "avatar", "position", "corp_name", "corp_full_name", "unionid"),
+            st.text("aé汉", max_size=4) | st.sampled_from(["x" * 64, "x" * 65, "x" * 255, "x" * 256, None]),
+        ),
+        **dict.fromkeys(("type", "gender"), st.integers(0, 2) | st.sampled_from(["1", MAX_INT, MAX_INT + 1])),
+        "external_profile": st.just({"a": [{"b": "c"}]}) | JSON,
+    },
+)
+TAGS = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("tag_id", "tag_name", "group_name"), st.sampled_from(["", "a", "x" * 256, 7, None])),
+        "type": st.sampled_from([1, 2, "2", None]),
+    },
+)
+LISTS = st.lists(st.sampled_from(["", "a", "b", "x" * 65, 7, None]), max_size=3)
+FOLLOW = st.fixed_dictionaries(
+    {"userid": st.sampled_from(["lin", "wang", ""])},
+    optional={
+        **dict.fromkeys(("remark", "description", "state"), st.sampled_from(["", "a", "x" * 256, 7, None])),
+        **dict.fromkeys(("createtime", "add_way"), st.integers(-1, 2**54) | st.just("1")),
+        **dict.fromkeys(("remark_mobiles", "tag_id"), LISTS),
+        "tags": st.lists(TAGS, max_size=3),
+        "wechat_channels": JSON,
+    },
+)
+PEOPLE = st.builds(
+    lambda person, follow: {"external_contact": person, "follow_info": follow}, USUAL, FOLLOW
+) | (
+    st.builds(
+        lambda person, follows: {**person, "follow_user": follows}, USUAL, st.lists(FOLLOW | st.just("li"))
+    )
+)
+
+
+@given(PEOPLE.filter(lambda item: not re.search(r"\\u0000|\\ud[89a-f]", json.dumps(item))))
+def test_what_needs_no_look_at_its_characters_is_the_same_without_it(item: Any) -> None:
+    raw = json.dumps(item).encode()
+    looked_at, taken = (
+        read_listed(Item(item, 3, raw, digest_of(raw), clean), implied="lin") for clean in (False, True)
+    )
+    assert looked_at == taken == read_listed(Item(item, 3, raw, b"", clean=True), implied="lin")
+
+
 def read(**item: Any) -> ContactRecord:
     record = read_item({"external_userid": "wm1", **item})
     assert isinstance(record, ContactRecord), record
@@ -138,6 +196,14 @@ def test_createtime(told: Any, read_as: Any) -> None:
     assert follow.createtime == read_as
 
 
+def nested(levels: int) -> dict[str, Any]:
+    return {"a": nested(levels - 1)} if levels > 1 else {}
+
+
+def test_a_profile_of_a_hundred_levels_is_stored() -> None:
+    assert read(external_profile=nested(100)).external_profile == nested(100)
+
+
 @pytest.mark.parametrize(
     ("item", "why"),
     [
@@ -157,6 +223,7 @@ def test_createtime(told: Any, read_as: Any) -> None:
         ({"external_userid": "wm1", "follow_user": [{}]}, "no_userid"),
         ({"external_userid": "wm1", "follow_user": ["u" * 65]}, "too_long: userid 65 > 64"),
         ({"external_userid": "wm1", "external_profile": {"a": ["\0"]}}, "nul: external_profile"),
+        ({"external_userid": "wm1", "external_profile": nested(101)}, "too_deep: external_profile"),
     ],
 )
 def test_what_cannot_be_stored_says_why(item: Any, why: str) -> None:

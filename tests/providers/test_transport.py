@@ -19,6 +19,7 @@ from crm.providers.answers import scrub
 from crm.providers.base import Credentials, Provider, Unlimited
 from crm.providers.connection import is_public
 from crm.providers.errors import BadCredential, Malformed, ProviderError, RateLimited, Unavailable
+from crm.providers.records import ContactRecord
 from crm.providers.tokens import MemoryTokens
 from crm.providers.transport import BODY_CAP, Timeouts
 from tests.providers.corps import QUICK

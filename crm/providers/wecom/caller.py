@@ -104,7 +104,7 @@ class Caller:
 
     def _fetch_token(self) -> tuple[str, float]:
         query = {"corpid": self._credentials.corpid, "corpsecret": self._credentials.secret}
-        data = persist(lambda: self._once("gettoken", "", query=query, expect="access_token")).data
+        data = self._once("gettoken", "", query=query, expect="access_token").data
         token = data.get("access_token")
         if not isinstance(token, str) or not token:
             raise Malformed("gettoken answered without an access_token.", code="not_json")

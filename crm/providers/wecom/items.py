@@ -23,6 +23,7 @@ from crm.providers.reading import (
 from crm.providers.records import (
     LIMITS,
     MAX_TIME,
+    UNSET,
     BadItem,
     ContactRecord,
     FollowRecord,
@@ -33,58 +34,62 @@ from crm.providers.records import (
 
 _CONTACT_TEXTS = limits_of("name", "nickname", "avatar", "position", "corp_name", "corp_full_name", "unionid")
 _FOLLOW_TEXTS = limits_of("userid", "remark", "description", "remark_corp_name", "oper_userid", "state")
+Texts = tuple[str, ...] | Unset
 _LONGEST_ID = LIMITS["external_userid"]
 _PERSONAL = 2  # a tag of the employee's own: it has a name and no id
 
 
+def read_item(value: Any, *, position: int = 0, implied: str = "") -> ContactRecord | BadItem:
+    """An item whose own bytes are not at hand; else as `read_listed`."""
+    return read_listed(Item(value, position, b"", b"", False), implied=implied)
+
+
 def read_listed(item: Item, *, implied: str) -> ContactRecord | BadItem:
-    """One item of a listing; `implied` as in `read_item`."""
-    value, position, raw, digest, clean, trouble = item
-    if trouble:
-        return BadItem(position, trouble, _found_id(value), _found_userid(value) or implied, raw)
-    return read_item(value, position=position, implied=implied, clean=clean, raw=raw, digest=digest)
-
-
-def read_item(
-    item: Any,
-    *,
-    position: int = 0,
-    implied: str = "",
-    clean: bool = False,
-    raw: bytes = b"",
-    digest: bytes = b"",
-) -> ContactRecord | BadItem:
     """One item. Never raises: what cannot be stored becomes a BadItem (contract F6).
 
-    `implied` is the follower of an item that names none ("": nobody); `raw` and `digest` are its own bytes,
-    where they are at hand.
+    `implied` is the follower of an item that names none ("": nobody).
     """
-    try:
-        raw = raw or raw_bytes(item)
-        return _contact(item, implied, clean, raw, digest or digest_of(raw))
-    except (Unstorable, RecursionError) as problem:
-        reason = str(problem) if isinstance(problem, Unstorable) else "too_deep"
-    return BadItem(position, reason, _found_id(item), _found_userid(item) or implied, raw or _raw(item))
+    trouble = item.trouble
+    if not trouble:
+        try:
+            return _contact(item, implied)
+        except Unstorable as problem:
+            trouble = str(problem)
+        except RecursionError:
+            trouble = "too_deep"
+    value = item.value
+    return BadItem(
+        item.position, trouble, _found_id(value), _found_userid(value) or implied, item.raw or _raw(value)
+    )
 
 
-def _contact(item: Any, implied: str, clean: bool, raw: bytes, digest: bytes) -> ContactRecord:
-    if not isinstance(item, dict):
+def _contact(item: Item, implied: str) -> ContactRecord:
+    value, clean = item.value, item.clean
+    if not isinstance(value, dict):
         raise Unstorable("not_an_object")
-    contact = item.get("external_contact")
+    contact = value.get("external_contact")
     if not isinstance(contact, dict):
-        contact = item
+        contact = value
     external_userid = _external_userid(contact, clean)
-    fields: dict[str, Any] = texts(contact, _CONTACT_TEXTS, clean=clean)
-    if "external_profile" in contact:
-        fields["external_profile"] = document(contact, "external_profile", clean=clean)
+    name, nickname, avatar, position, corp_name, corp_full_name, unionid = texts(
+        contact, _CONTACT_TEXTS, clean
+    )
+    raw = item.raw or raw_bytes(value)
     return ContactRecord(
-        external_userid=external_userid,
-        type=number(contact, "type"),
-        gender=number(contact, "gender"),
-        follows=_follows(item, implied, clean),
-        raw=raw,
-        digest=digest,
-        **fields,
+        external_userid,
+        name,
+        nickname,
+        avatar,
+        number(contact, "type"),
+        number(contact, "gender"),
+        position,
+        corp_name,
+        corp_full_name,
+        unionid,
+        document(contact, "external_profile", clean) if "external_profile" in contact else UNSET,
+        _follows(value, implied, clean),
+        raw,
+        item.digest or digest_of(raw),
     )
 
 
@@ -98,49 +103,67 @@ def _external_userid(contact: Mapping[str, Any], clean: bool) -> str:
 
 
 def _follows(item: Mapping[str, Any], implied: str, clean: bool) -> tuple[FollowRecord, ...]:
-    for key in ("follow_info", "follow_user"):
-        if key in item:
-            break
-    else:
+    told = item.get("follow_info", UNSET)
+    if isinstance(told, dict):
+        return (_follow(told, implied, clean),)
+    if told is UNSET:
+        told = item.get("follow_user", UNSET)
+    if told is UNSET:
         return (FollowRecord(implied),) if implied else ()
     found: dict[str, FollowRecord] = {}
-    for entry in as_list(item[key]):
-        follow = _follow(entry, implied, clean)
-        if follow is not None:
-            found.setdefault(follow.userid, follow)
+    for entry in as_list(told):
+        if isinstance(entry, dict):
+            follow = _follow(entry, implied, clean)
+        elif entry in (None, ""):
+            continue
+        else:
+            follow = FollowRecord(as_text(entry, "userid", clean=clean))
+        found.setdefault(follow.userid, follow)
     return tuple(found.values())
 
 
-def _follow(entry: Any, implied: str, clean: bool) -> FollowRecord | None:
-    if not isinstance(entry, dict):
-        return FollowRecord(as_text(entry, "userid", clean=clean)) if entry not in (None, "") else None
-    fields: dict[str, Any] = texts(entry, _FOLLOW_TEXTS, clean=clean)
-    userid = fields.pop("userid", "") or implied
+def _follow(entry: Mapping[str, Any], implied: str, clean: bool) -> FollowRecord:
+    userid, remark, description, remark_corp_name, oper_userid, state = texts(entry, _FOLLOW_TEXTS, clean)
+    userid = userid or implied
     if not userid:
         raise Unstorable("no_userid")
+    tags: tuple[TagRecord, ...] = ()
+    mobiles: Texts = UNSET
+    tag_ids: Texts = UNSET
+    personal_tags: Texts = UNSET
     if "remark_mobiles" in entry:
-        fields["remark_mobiles"] = text_list(entry["remark_mobiles"], "remark_mobiles", clean=clean)
-    if "wechat_channels" in entry:
-        fields["wechat_channels"] = document(entry, "wechat_channels", clean=clean)
+        mobiles = tuple(text_list(entry["remark_mobiles"], "remark_mobiles", clean))
     if "tags" in entry:
-        fields["tags"], fields["tag_ids"], fields["personal_tags"] = _tags(entry, clean)
+        tags, tag_ids, personal_tags = _tags(entry["tags"], clean)
     elif "tag_id" in entry:
-        fields["tag_ids"] = tuple(dict.fromkeys(text_list(entry["tag_id"], "tag_id", clean=clean)))
+        tag_ids = _once(text_list(entry["tag_id"], "tag_id", clean))
     return FollowRecord(
         userid,
-        createtime=number(entry, "createtime", low=0, high=MAX_TIME),
-        add_way=number(entry, "add_way"),
-        **fields,
+        remark,
+        description,
+        number(entry, "createtime", 0, MAX_TIME),
+        tag_ids,
+        personal_tags,
+        tags,
+        remark_corp_name,
+        mobiles,
+        oper_userid,
+        number(entry, "add_way"),
+        state,
+        document(entry, "wechat_channels", clean) if "wechat_channels" in entry else UNSET,
     )
 
 
-def _tags(
-    entry: Mapping[str, Any], clean: bool
-) -> tuple[tuple[TagRecord, ...], tuple[str, ...], tuple[str, ...]]:
-    tags = tuple(tag for value in as_list(entry["tags"]) if (tag := _tag(value, clean)) is not None)
-    corp = (tag.tag_id for tag in tags if tag.tag_id)
-    personal = (tag.name for tag in tags if not tag.tag_id)
-    return tags, tuple(dict.fromkeys(corp)), tuple(dict.fromkeys(personal))
+def _tags(told: Any, clean: bool) -> tuple[tuple[TagRecord, ...], tuple[str, ...], tuple[str, ...]]:
+    """The tags with their names, the ids of corp tags, and the names of personal ones."""
+    tags = [tag for value in as_list(told) if (tag := _tag(value, clean)) is not None]
+    corp = [tag.tag_id for tag in tags if tag.tag_id]
+    personal = [tag.name for tag in tags if not tag.tag_id]
+    return tuple(tags), _once(corp), _once(personal)
+
+
+def _once(found: list[str]) -> tuple[str, ...]:
+    return tuple(found if len(found) < 2 else dict.fromkeys(found))
 
 
 def _tag(value: Any, clean: bool) -> TagRecord | None:

@@ -1,0 +1,15 @@
+"""How much the slow tests do: what CI demands, more for `make test-long`, or as the environment says."""
+
+import os
+
+CI = {
+    "TEST_EXAMPLES": 400,  # generated lives of a corp
+    "TEST_STEPS": 40,  # changes, runs, kills and confirmations in each
+    "TEST_KILLS": 100,
+    "TEST_ROUNDS": 20,  # in which eight processes start a sync at once
+}
+LONG = {"TEST_EXAMPLES": 4000, "TEST_STEPS": 40, "TEST_KILLS": 500, "TEST_ROUNDS": 100}
+
+
+def size(name: str) -> int:
+    return int(os.environ.get(name, CI[name]))
