@@ -21,14 +21,14 @@ def mark_absent(listing: Listing, run: SyncRun, read: Set[int], last: Applied) -
     Returns the newly marked by employee.
     """
     unseen: dict[int, list[int]] = defaultdict(list)
-    for (external_userid, employee_id), known in listing.known.items():
-        is_shown = known.follow_id in listing.seen or known.follow_id in last.seen
-        if known.is_live and employee_id in read and not is_shown and external_userid not in last.read_since:
-            unseen[employee_id].append(known.follow_id)
+    for pk, employee_id in listing.live.items():
+        if employee_id in read and pk not in listing.seen and pk not in last.seen:
+            unseen[employee_id].append(pk)
+    suspects = _suspects().filter(contact__read_number__lte=listing.asked_at.reads)
     marked: Counter[int] = Counter()
     for employee_id, pks in unseen.items():
         for chunk in _chunks(pks):
-            marked[employee_id] += _mark(_suspects().filter(pk__in=chunk), run)
+            marked[employee_id] += _mark(suspects.filter(pk__in=chunk), run)
     return +marked
 
 

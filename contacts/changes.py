@@ -1,13 +1,14 @@
 """One batch of changed items: read the rows it touches, decide in memory, write in bulk with the events."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from operator import itemgetter
 from typing import Any, Final
 
 from django.db.models import Q
 from django.utils import timezone
 
-from contacts.listing import Applied, Known, Listing, RelationKey
+from contacts.listing import Applied, Listing, RelationKey
 from contacts.models import Contact, Employee, FollowUser, Tag
 from contacts.rows import Rows
 from crm import events
@@ -53,20 +54,12 @@ class BatchChanges:
             self._load_follows(items)
 
     def _load_follows(self, items: list[ContactRecord]) -> None:
-        """The relations that the items name and we hold: of this listing's employees, and of others."""
-        known, members = self.listing.known, self.listing.members
-        held = [
-            known[item.external_userid, pk].follow_id
-            for item in items
-            for pk in self.listing.owners(item)
-            if (item.external_userid, pk) in known
-        ]
-        if held:
-            self.follows.load(FollowUser.objects.filter(pk__in=held))
-        others = {self._employee(follow.userid) for item in items for follow in item.follows} - members
-        if others:
-            contacts = [row["id"] for row in self.contacts.held.values()]
-            self.follows.load(FollowUser.objects.filter(contact__in=contacts, employee__in=others))
+        """The relations that the items may concern: of this listing's employees, and of others they name."""
+        named = {self._employee(follow.userid) for item in items for follow in item.follows}
+        contacts = [row["id"] for row in self.contacts.held.values()]
+        self.follows.load(
+            FollowUser.objects.filter(contact__in=contacts, employee__in=named | self.listing.members)
+        )
 
     def _employee(self, userid: str) -> int:
         return self.listing.roll.find(userid) or self.met[userid.lower()]
@@ -153,6 +146,10 @@ class BatchChanges:
         if held is None:
             values.update(stamp)
             return self.follows.add(key, values)
+        if "createtime" in values and held["createtime"] not in (None, values["createtime"]):
+            values = (
+                _blank() | values
+            )  # another relation of the same two: what is not told of it is not the old one's
         if stamp and (held["raw_digest"] is None or bytes(held["raw_digest"]) != item.digest):
             self.follows.put(key, **stamp)
         self.follows.tell(key, values)
@@ -263,7 +260,16 @@ class BatchChanges:
         for key, digest in self.mine.items():
             pk = self.follows.pk(key)
             self.applied.seen.add(pk)
-            self.applied.known[key] = Known(pk, key[1], digest or None, is_live=True, is_quiet=True)
+            self.applied.live[pk] = key[1]
+            if digest:
+                self.applied.quiet[digest] = pk
+
+
+@cache
+def _blank() -> dict[str, Any]:
+    """A relation of which nothing was told."""
+    fields = {field.attname: field for field in FollowUser._meta.concrete_fields}
+    return {name: fields[name].get_default() for name in FOLLOW_FIELDS}
 
 
 def _masked(changes: Mapping[str, list[Any]]) -> dict[str, Any]:

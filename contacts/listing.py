@@ -4,27 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django.db.models import QuerySet
-
 from contacts.clock import Moment
-from contacts.models import Contact, FollowUser
+from contacts.models import FollowUser
 from contacts.roll import Roll
 from crm.models import Corp
 from crm.providers.records import ContactRecord
 
 Counts = Counter[str]
 RelationKey = tuple[str, int]  # (external_userid, primary key of the employee)
-
-
-@dataclass(slots=True)
-class Known:
-    """What we hold of one relation: enough to tell that an item changes nothing without reading its row."""
-
-    follow_id: int
-    employee_id: int
-    digest: bytes | None
-    is_live: bool
-    is_quiet: bool  # live, not suspected absent, of a contact in state active
 
 
 @dataclass(slots=True)
@@ -39,7 +26,8 @@ class Applied:
     by_employee: defaultdict[int, Counts] = field(default_factory=lambda: defaultdict(Counter))
     seen: set[int] = field(default_factory=set)
     seen_unlisted: set[RelationKey] = field(default_factory=set)
-    known: dict[RelationKey, Known] = field(default_factory=dict)
+    live: dict[int, int] = field(default_factory=dict)  # as the listing's, of what the batch wrote
+    quiet: dict[bytes, int] = field(default_factory=dict)
     employees: list[tuple[str, int]] = field(default_factory=list)
 
     def count(self, outcome: str, employees: Iterable[int], number: int = 1) -> None:
@@ -55,7 +43,8 @@ class Applied:
 class Listing:
     """One listing: of the employees `members`. `seen` are the follow rows its pages showed.
 
-    `quiet` are the digests of items that change nothing: a page made of them needs no parsing. `restless` are
+    `live` are the relations that stand, `quiet` the digests of items that change nothing: a page made of them needs
+    no parsing. No more is kept of a relation, so that a listing of many takes little memory. `restless` are
     relations of unlisted employees that an item naming them brings back, however well its own digest is known.
     """
 
@@ -66,50 +55,37 @@ class Listing:
     asked_at: Moment  # the corp's clock before the first page was asked for
     sole: int | None = None  # whose listing this is, when it is of one employee: items need not name that one
     restless: frozenset[RelationKey] = frozenset()
-    known: dict[RelationKey, Known] = field(default_factory=dict)
-    quiet: dict[bytes, Known] = field(default_factory=dict)
+    live: dict[int, int] = field(default_factory=dict)  # follow row -> employee
+    quiet: dict[bytes, int] = field(default_factory=dict)  # digest -> follow row
     seen: set[int] = field(default_factory=set)
     seen_unlisted: set[RelationKey] = field(default_factory=set)
 
     def load(self) -> None:
-        """Every relation we hold of this listing's employees: one query."""
-        self._load(FollowUser.objects.filter(employee__in=self.members))
-
-    def load_contact(self, external_userid: str) -> None:
-        """Every relation we hold of one contact, whoever the employee."""
-        self._load(
-            FollowUser.objects.filter(contact__corp=self.corp, contact__external_userid=external_userid)
-        )
-
-    def _load(self, rows: QuerySet[FollowUser]) -> None:
-        told = rows.values_list(
-            "contact__external_userid",
-            "employee_id",
-            "pk",
-            "raw_digest",
-            "ended_at",
-            "absent_since",
-            "contact__state",
-        )
-        for external_userid, employee_id, pk, digest, ended_at, absent_since, state in told.iterator(5000):
-            is_live = ended_at is None
-            is_quiet = is_live and absent_since is None and state == Contact.State.ACTIVE
-            self._remember(
-                (external_userid, employee_id),
-                Known(pk, employee_id, bytes(digest) if digest else None, is_live, is_quiet),
-            )
+        """Every live relation we hold of this listing's employees: one query."""
+        rows = FollowUser.objects.current().filter(employee__in=self.members)
+        for pk, employee_id, digest, absent_since in rows.values_list(
+            "pk", "employee_id", "raw_digest", "absent_since"
+        ).iterator(5000):
+            self.live[pk] = employee_id
+            # Who has a digest was told by the provider: only such a contact's state needs no second look.
+            if digest is not None and absent_since is None:
+                self.quiet[bytes(digest)] = pk
 
     def absorb(self, applied: Applied) -> None:
         self.roll.add(applied.employees)
         self.seen |= applied.seen
         self.seen_unlisted |= applied.seen_unlisted
-        for key, known in applied.known.items():
-            self._remember(key, known)
+        self.live |= applied.live
+        self.quiet |= applied.quiet
 
-    def _remember(self, key: RelationKey, known: Known) -> None:
-        self.known[key] = known
-        if known.is_quiet and known.digest is not None:
-            self.quiet[known.digest] = known
+    def held(self, external_userids: Iterable[str]) -> dict[RelationKey, int]:
+        """The follow rows between these contacts and this listing's employees, ended ones too."""
+        rows = FollowUser.objects.filter(
+            contact__corp=self.corp,
+            contact__external_userid__in=set(external_userids),
+            employee__in=self.members,
+        ).values_list("contact__external_userid", "employee_id", "pk")
+        return {(external_userid, employee_id): pk for external_userid, employee_id, pk in rows}
 
     def owners(self, item: ContactRecord) -> list[int]:
         """The employees of this listing whom the item belongs to."""

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from contacts import clock
 from contacts.changes import BatchChanges
-from contacts.listing import Applied, Known, Listing
+from contacts.listing import Applied, Listing
 from contacts.models import Contact, Quarantine, SyncRun
 from crm.providers.records import BadItem, ContactRecord
 
@@ -22,21 +22,21 @@ def apply_items(listing: Listing, items: Iterable[Item], *, run: SyncRun) -> App
     """
     applied = Applied(read_since=_read_since(listing))
     fresh: list[ContactRecord] = []
+    older: list[ContactRecord] = []
     bad: list[BadItem] = []
     unchanged: Counter[int] = Counter()
     for item in items:
         if isinstance(item, BadItem):
             bad.append(item)
-        elif (known := _quiet(listing, item, applied)) is not None:
-            applied.seen.add(known.follow_id)
-            unchanged[known.employee_id] += 1
+        elif (follow_id := _quiet(listing, item, applied)) is not None:
+            applied.seen.add(follow_id)
+            unchanged[listing.live[follow_id]] += 1
         elif isinstance(item, ContactRecord):
-            if item.external_userid in applied.read_since:
-                _leave(listing, item, applied)
-            else:
-                fresh.append(item)
+            (older if item.external_userid in applied.read_since else fresh).append(item)
     for pk, number in unchanged.items():
         applied.count("unchanged", (pk,), number)
+    if older:
+        _leave(listing, older, applied)
     if bad:
         _quarantine(listing, bad, applied, run=run)
     if fresh:
@@ -53,26 +53,26 @@ def _read_since(listing: Listing) -> frozenset[str]:
     return frozenset(rows.values_list("external_userid", flat=True))
 
 
-def _leave(listing: Listing, item: ContactRecord, applied: Applied) -> None:
-    """What we hold is newer than the item; the next run compares again."""
-    owners = listing.owners(item)
-    applied.count("unchanged", owners)
-    for pk in owners:
-        if held := listing.known.get((item.external_userid, pk)):
-            applied.seen.add(held.follow_id)
+def _leave(listing: Listing, older: list[ContactRecord], applied: Applied) -> None:
+    """What we hold is newer than these items; the next run compares again."""
+    held = listing.held(item.external_userid for item in older)
+    for item in older:
+        owners = listing.owners(item)
+        applied.count("unchanged", owners)
+        applied.seen.update(held[key] for pk in owners if (key := (item.external_userid, pk)) in held)
 
 
-def _quiet(listing: Listing, item: ContactRecord | bytes, applied: Applied) -> Known | None:
-    """The relation of an item that changes nothing."""
+def _quiet(listing: Listing, item: ContactRecord | bytes, applied: Applied) -> int | None:
+    """The follow row of an item that changes nothing."""
     if isinstance(item, bytes):
         return listing.quiet[item]
-    known = listing.quiet.get(item.digest)
-    if known is not None:
+    follow_id = listing.quiet.get(item.digest)
+    if follow_id is not None:
         unlisted = listing.unlisted(item)
         if not unlisted.isdisjoint(listing.restless):
             return None
         applied.seen_unlisted |= unlisted
-    return known
+    return follow_id
 
 
 def _quarantine(listing: Listing, bad: list[BadItem], applied: Applied, *, run: SyncRun) -> None:
@@ -101,12 +101,11 @@ def _quarantine(listing: Listing, bad: list[BadItem], applied: Applied, *, run: 
         update_fields=["run", "position", "raw", "cleared_at"],
     )
     # A record that is listed but cannot be stored is not absent: keep what we hold of it.
+    held = listing.held(item.external_userid for item in bad)
     for item in bad:
         owner = listing.roll.find(item.userid) if item.userid else None
-        for pk in listing.members if owner is None else [owner]:
-            held = listing.known.get((item.external_userid, pk))
-            if held is not None:
-                applied.seen.add(held.follow_id)
+        owners = listing.members if owner is None else [owner]
+        applied.seen.update(held[key] for pk in owners if (key := (item.external_userid, pk)) in held)
 
 
 def clear_quarantine(run: SyncRun, userids: Iterable[str]) -> int:

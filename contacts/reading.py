@@ -94,7 +94,6 @@ def _write(answer: Answer, *, actor: str) -> None:
     listed = frozenset(Employee.objects.filter(corp=corp, is_listed=True).values_list("pk", flat=True))
     members = listed | roll.pks(follow.userid for follow in record.follows)
     listing = Listing(corp=corp, members=members, roll=roll, listed=listed, asked_at=answer.asked_at)
-    listing.load_contact(record.external_userid)
     applied = Applied()
     if record.follows:
         BatchChanges(listing, applied, actor=actor).apply([record])

@@ -103,8 +103,10 @@ class Official(WeComClient):
         whole: dict[str, Any] = {}
         followers: list[Any] = []
         for data in every_page(lambda cursor: self._get(external_userid, cursor)):
+            if "follow_user" not in data:
+                raise Malformed("externalcontact/get answered without its followers.", code="no_list")
             whole = whole or data
-            followers += as_list(data.get("follow_user"))
+            followers += as_list(data["follow_user"])
         item = {"external_contact": whole.get("external_contact"), "follow_user": followers}
         record = read_item(item)
         if isinstance(record, BadItem):
