@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from contacts.access import require, visible_corps
 from contacts.models import Contact, Employee, FollowUser
+from contacts.reading import read_contact
 from crm import events
 from crm.connections import can, first_agent, open_provider
 from crm.errors import Conflict, FieldError, Invalid
@@ -143,6 +144,18 @@ def retry_create(contact: Contact, *, user: AbstractBaseUser | AnonymousUser, ac
         if not _move(contact, Contact.State.FAILED, Contact.State.PENDING, actor=actor):
             raise Conflict(_("This contact is not waiting for a retry."), code="not_failed")
         ring("contacts.tasks.push_contact", contact.pk)
+
+
+def read_again(contact: Contact, *, user: AbstractBaseUser | AnonymousUser, actor: str) -> None:
+    """Read the contact at the provider now, with all its followers.
+
+    Raises NotAllowed; Conflict `inactive`, and `outrun` as `read_contact`; ProviderError, `Unsupported` where the
+    dialect has no such read.
+    """
+    require(user, "contacts.change_contact")
+    if not contact.corp.is_active:
+        raise Conflict(_("This corp is switched off."), code="inactive")
+    read_contact(contact.corp, contact.external_userid, actor=actor)
 
 
 def unpushed() -> QuerySet[Contact]:

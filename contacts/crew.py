@@ -28,7 +28,7 @@ class Told:
 
     reader: PartWalk
     page: Page | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class Readers:
@@ -121,6 +121,6 @@ def _work_through(walk: Walk, waiting: deque[SyncPart], readers: Readers, at_onc
 def _step(reader: PartWalk, pages: Iterator[Page]) -> Told:
     try:
         page = next(pages, None)
-    except Exception as error:  # told where it can be acted on
+    except BaseException as error:  # told where it can be acted on
         return Told(reader, error=error)
     return Told(reader, page=page)

@@ -103,6 +103,7 @@ def _prepare(run: SyncRun, provider: Provider, on_page: Callable[[SyncRun], None
         warnings = [RunError(None, w.code, w.errcode, w.errmsg[:500]) for w in directory.warnings]
         tags = _read_tags(provider, warnings)
         with transaction.atomic():
+            clock.tick(run.corp)
             fence(run, calls=provider.tally.calls, warnings=[warning.as_json() for warning in warnings])
             apply_directory(run.corp, directory, actor=f"sync:{run.pk}")
             if tags is not None:

@@ -48,7 +48,9 @@ class Walk:
     may_be_gone: bool = False  # the directory was complete, so who is not in it is out of range
     must_parse: bool = False  # items may name unlisted employees, which only parsing tells
     restless: frozenset[RelationKey] = frozenset()
-    on_page: Callable[[SyncRun], None] = lambda run: None
+    on_page: Callable[[SyncRun], None] = lambda run: (
+        None
+    )  # called by who reads, before the next page is asked for
     read: set[int] = field(
         default_factory=set
     )  # employees whose listing this run read from its start to its end
@@ -66,6 +68,7 @@ def pages_of(walk: Walk, userids: list[str], listing: Listing, *, cursor: str) -
         page = _read_page(walk, userids, cursor, () if walk.must_parse else listing.quiet)
         if page.next_cursor and page.next_cursor in cursors:
             raise CursorRepeated("the same cursor came twice", code="cursor_repeated")
+        walk.on_page(walk.run)
         yield page
         if not page.next_cursor:
             return
@@ -141,7 +144,6 @@ class PartWalk:
         # The last page waits for `complete`, which writes it together with the conclusion.
         if page.next_cursor and (is_old or self._fresh >= BATCH_FRESH_ITEMS or self._pages >= BATCH_PAGES):
             self._flush()
-        self.walk.on_page(self.walk.run)
 
     def _flush(self) -> None:
         if self._pages:

@@ -11,7 +11,10 @@ from contacts.admin import slots, timeline, words
 from contacts.models import Contact, Employee, FollowUser, Tag
 from crm import roles
 from crm.admin_words import provider_sentence
+from crm.connections import can
 from crm.events import mask_id, mask_phone
+from crm.models import Corp
+from crm.providers.base import Capability
 
 FIRST_ENTRIES, MORE_ENTRIES = 20, 200
 
@@ -51,9 +54,16 @@ def page_of(request: HttpRequest, contact: Contact) -> dict[str, Any]:
         "entries": entries[:limit],
         "has_more": len(entries) > limit and limit == FIRST_ENTRIES,
         "buttons": slots.buttons(slots.CONTACT_BUTTONS, request, contact),
+        "may_read": _may_read(request, contact.corp),
         "stages": FollowUser.Stage.choices,
         "create_error": provider_error(contact.create_error),
     }
+
+
+def _may_read(request: HttpRequest, corp: Corp) -> bool:
+    """Whether this reader may ask the provider for the contact again, and the provider has a call for that."""
+    is_allowed = request.user.has_perm("contacts.change_contact")
+    return is_allowed and corp.is_active and can(corp, Capability.READ_CONTACT)
 
 
 def provider_error(text: str) -> str:

@@ -21,8 +21,10 @@ from contacts.forms import CreateContactForm, PlanForm, creating_corps
 from contacts.models import Contact, FollowUser, Tag
 from crm.admin_base import ScopedAdmin, actor_of
 from crm.admin_cells import DASH, chips, moment, person, state_badge, two_lines
+from crm.admin_words import provider_sentence
 from crm.errors import CrmError
 from crm.models import Corp
+from crm.providers.errors import ProviderError
 
 CREATE_POINTERS = {
     "/corp": "corp",
@@ -76,6 +78,7 @@ class ContactAdmin(ScopedAdmin):
         return [
             path("<int:pk>/plan/<int:follow_id>/", wrap(self.plan_view), name="contacts_contact_plan"),
             path("<int:pk>/retry/", wrap(self.retry_view), name="contacts_contact_retry"),
+            path("<int:pk>/read/", wrap(self.read_view), name="contacts_contact_read"),
             *super().get_urls(),
         ]
 
@@ -182,6 +185,29 @@ class ContactAdmin(ScopedAdmin):
             except CrmError as error:
                 messages.error(request, str(error))
         return HttpResponseRedirect(self.url("change", contact.pk))
+
+    def read_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Ask the provider for this contact now, instead of waiting for the next sync."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not request.user.has_perm("contacts.change_contact"):
+            raise PermissionDenied
+        contact = self.get_visible(request, pk)
+        try:
+            actions.read_again(contact, user=request.user, actor=actor_of(request))
+            messages.success(request, _now("It was read again and is up to date."))
+        except ProviderError as error:
+            reason = provider_sentence(error.code, error.errcode, error.errmsg, fix=error.fix)
+            text = _now("It was not read again, and nothing was changed. %(reason)s")
+            messages.error(request, text % {"reason": reason})
+        except CrmError as error:
+            messages.error(request, str(error))
+        if self.get_queryset(request).filter(pk=pk).exists():
+            return HttpResponseRedirect(self.url("change", pk))
+        messages.warning(
+            request, _now("Nobody whom you can see follows %(name)s any more.") % {"name": contact}
+        )
+        return HttpResponseRedirect(self.url("changelist"))
 
     # --- creating one
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:

@@ -425,7 +425,7 @@ def beside(work: Callable[[], None]) -> Iterator[Future[None]]:
 def test_read_that_a_run_outruns_asks_again(corp: Corp, sim: Simulator) -> None:
     one = with_followers(sim, corp, 1)
     (userid,) = followers_of(sim, corp, one)
-    sim.fault(corp=corp.corpid, api="externalcontact/get", kind="delay", seconds=1)
+    sim.fault(corp=corp.corpid, api="externalcontact/get", kind="delay", seconds=2)
     with beside(lambda: read_contact(corp, one, actor=ACTOR)) as reading_it:
         while not asked(sim, corp):
             time.sleep(0.01)
@@ -440,7 +440,7 @@ def test_read_that_a_run_outruns_asks_again(corp: Corp, sim: Simulator) -> None:
 def test_read_gives_up_when_runs_are_always_faster(corp: Corp, sim: Simulator) -> None:
     one = with_followers(sim, corp, 1)
     (userid,) = followers_of(sim, corp, one)
-    sim.fault(corp=corp.corpid, api="externalcontact/get", kind="delay", seconds=0.5, times=None)
+    sim.fault(corp=corp.corpid, api="externalcontact/get", kind="delay", seconds=1, times=None)
     with beside(lambda: read_contact(corp, one, actor=ACTOR)) as reading_it:
         while not reading_it.done():
             run(corp, userid=userid)

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from crm.errors import Conflict
 from crm.models import Corp
 
 ALREADY_RUNNING = 75
+REFRESH_S = 0.3  # of the progress bar, which asks the database
 EXIT = {
     SyncRun.State.COMPLETE: 0,
     SyncRun.State.PARTIAL: 2,
@@ -93,6 +95,7 @@ class _Progress:
     """A bar over the listings on a terminal; silent elsewhere."""
 
     def __init__(self, corp: Corp) -> None:
+        self._due = 0.0
         self._bar = tqdm(
             desc=corp.name or corp.corpid,
             unit=" contacts",
@@ -112,8 +115,9 @@ class _Progress:
         return self._show
 
     def _show(self, run: SyncRun) -> None:
-        if self._bar.disable:
+        if self._bar.disable or time.monotonic() < self._due:
             return
+        self._due = time.monotonic() + REFRESH_S
         now = SyncRun.objects.get(pk=run.pk)
         done = run.parts.filter(state=SyncPart.State.COMPLETE).count()
         self._bar.set_postfix_str(f"listings {done}/{now.listings}, new {now.new}, changed {now.changed}")

@@ -8,8 +8,8 @@ from typing import Any
 
 from crm.providers.base import Capability, Credentials, Limiter
 from crm.providers.content import Content, MiniprogramNotice
-from crm.providers.errors import Malformed, ProviderError, Unsupported
-from crm.providers.reading import as_list, as_text, ids
+from crm.providers.errors import Absent, Malformed, ProviderError, Unsupported
+from crm.providers.reading import as_text, ids
 from crm.providers.records import (
     BadItem,
     ContactRecord,
@@ -103,19 +103,27 @@ class Official(WeComClient):
         whole: dict[str, Any] = {}
         followers: list[Any] = []
         for data in every_page(lambda cursor: self._get(external_userid, cursor)):
-            if "follow_user" not in data:
+            if not isinstance(data.get("follow_user"), list):
                 raise Malformed("externalcontact/get answered without its followers.", code="no_list")
             whole = whole or data
-            followers += as_list(data["follow_user"])
+            followers += data["follow_user"]
         item = {"external_contact": whole.get("external_contact"), "follow_user": followers}
         record = read_item(item)
         if isinstance(record, BadItem):
             raise Malformed(record.reason, code="bad_item")
+        if record.external_userid != external_userid:
+            raise Malformed("externalcontact/get answered with somebody else.", code="bad_item")
         return record
 
     def _get(self, external_userid: str, cursor: str) -> Any:
         query = {"external_userid": external_userid, **({"cursor": cursor} if cursor else {})}
-        return self._caller.read("externalcontact/get", query=query, expect="external_contact")
+        try:
+            return self._caller.read("externalcontact/get", query=query, expect="external_contact")
+        except Absent as error:
+            if not cursor:
+                raise
+            # After a first page it contradicts that page.
+            raise Malformed(error.errmsg, errcode=error.errcode) from None
 
     def tags(self) -> tuple[TagRecord, ...]:
         return read_tags(self._caller)
