@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from contacts.listing import Applied, Listing, RelationKey
 from contacts.models import Contact, FollowUser, SyncRun
+from contacts.runs import held_runs
 from crm import events
 
 CHUNK = 1000
@@ -86,6 +87,8 @@ def end_confirmed(scope: Scope) -> Counter[str]:
     rows = scope.absent().exclude(absent_run=run)
     if run.confirms_id:
         rows = rows.filter(absent_run__lte=run.confirms_id)
+    elif run.userid and (held := held_runs().filter(corp=run.corp_id, userid="").first()):
+        rows = rows.filter(absent_run__gt=held.pk)  # the others wait for a person's word about the whole corp
     ended: Counter[str] = Counter()
     while chunk := list(rows.select_related("employee").defer("raw")[:CHUNK]):
         for follow in chunk:

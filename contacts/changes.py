@@ -101,7 +101,8 @@ class BatchChanges:
         records = {self._employee(follow.userid): follow for follow in item.follows}
         owners = self.listing.owners(item)
         for pk in owners:
-            self.mine[item.external_userid, pk] = item.digest
+            # One digest stands for one relation: known by it, the item would show only that one again.
+            self.mine[item.external_userid, pk] = item.digest if len(owners) == 1 else b""
             if pk not in records:
                 records[pk] = FollowRecord(userid=self.listing.roll.userid(pk))
         for pk, record in records.items():
@@ -141,7 +142,7 @@ class BatchChanges:
         values = told(record, FOLLOW_FIELDS)
         for name in LISTS & values.keys():
             values[name] = list(values[name])
-        stamp = {"raw_digest": item.digest, "raw": item.raw.decode()} if is_mine and item.digest else {}
+        stamp = {"raw_digest": item.digest, "raw": item.raw.decode()} if self.mine.get(key) else {}
         held = self.follows.held.get(key)
         if held is None:
             values.update(stamp)
@@ -165,7 +166,9 @@ class BatchChanges:
             self.follows.put(key, absent_since=None, absent_run_id=None)
 
     def _write(self) -> None:
+        # Contacts before follows, as everybody locks them: two orders would be a deadlock on PostgreSQL.
         self._write_contacts()
+        self._let_others_be_read_anew()
         self._write_follows()
         self._write_events()
         self._remember()
@@ -179,7 +182,6 @@ class BatchChanges:
         for key in changed:
             self.contacts.put(key, updated_at=self.now)
         self.contacts.update()
-        self._let_others_be_read_anew()
         # `updated_since` also finds a contact whose relations changed (contract F12).
         touched = {key for key, _ in self.follows.new.keys() | self.restored | self.follows.changes.keys()}
         touched -= changed | self.contacts.new.keys()

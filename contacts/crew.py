@@ -13,8 +13,7 @@ from typing import Final
 from django.db import connections
 
 from contacts.models import SyncPart
-from contacts.runs import RunError
-from contacts.walk import PartWalk, Walk
+from contacts.walk import PartWalk, Walk, leave
 from crm.providers.errors import BadCredential, ProviderError
 from crm.providers.records import Page
 
@@ -34,10 +33,10 @@ class Told:
 class Readers:
     """Threads that read listings, each with its own connections; their pages wait in one bounded queue."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, is_stopping: threading.Event) -> None:
         self._listings: queue.SimpleQueue[PartWalk | None] = queue.SimpleQueue()
         self._told: queue.Queue[Told] = queue.Queue(maxsize=max(PAGES_AHEAD, count))
-        self._is_stopping = threading.Event()
+        self._is_stopping = is_stopping
         self._count = count
         for number in range(count):
             # Daemons: Ctrl-C must not wait for a provider that hangs.
@@ -81,7 +80,7 @@ class Readers:
 
 def walk_parts(walk: Walk, parts: Iterable[SyncPart], *, at_once: int) -> None:
     """Walk every part to its end. A dead credential stops the rest, which is named unread."""
-    readers = Readers(at_once)
+    readers = Readers(at_once, walk.is_stopping)
     try:
         _work_through(walk, deque(parts), readers, at_once)
     finally:
@@ -104,10 +103,10 @@ def _work_through(walk: Walk, waiting: deque[SyncPart], readers: Readers, at_onc
             told.reader.complete()
         elif isinstance(told.error, BadCredential) and (refusals := refusals + 1) == REFUSALS:
             # The credential is dead, not the employee: asking on for each would only get the address blocked.
-            unread = [*(reader.part for reader in active), *waiting]
-            walk.errors += [
-                RunError.of(told.error, userid=userid) for part in unread for userid in part.userids
-            ]
+            for reader in active:
+                reader.give_up(told.error)
+            for part in waiting:
+                leave(walk, part, told.error)
             return
         elif not isinstance(told.error, ProviderError):
             raise told.error

@@ -99,7 +99,10 @@ class Listing:
 
 
 def restless_relations(corp: Corp) -> frozenset[RelationKey]:
-    """The relations of unlisted employees that are not live and quiet."""
-    rows = FollowUser.objects.filter(employee__corp=corp, employee__is_listed=False)
-    rows = rows.exclude(ended_at__isnull=True, absent_since__isnull=True)
+    """The live relations of unlisted employees that are suspected to be gone.
+
+    An ended one needs no care: the items that named it have come without it since, so one that does is new bytes.
+    """
+    rows = FollowUser.objects.current().filter(employee__corp=corp, employee__is_listed=False)
+    rows = rows.filter(absent_since__isnull=False)
     return frozenset(rows.values_list("contact__external_userid", "employee_id"))

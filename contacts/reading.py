@@ -4,7 +4,7 @@ import dataclasses
 import logging
 from typing import Final
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils.translation import gettext as _
 
 from contacts import clock
@@ -12,7 +12,7 @@ from contacts.absence import end
 from contacts.changes import BatchChanges
 from contacts.clock import Moment
 from contacts.listing import Applied, Listing
-from contacts.models import Contact, Employee, FollowUser
+from contacts.models import Contact, FollowUser
 from contacts.roll import Roll
 from crm.connections import first_agent, open_provider
 from crm.errors import Conflict
@@ -68,11 +68,13 @@ def apply(answer: Answer, *, actor: str) -> bool:
     try:
         with transaction.atomic():
             moment = clock.tick(answer.corp, is_read=True)
-            if _may_be_older(answer.asked_at, moment, contact.values_list("read_number", flat=True).first()):
+            # Locked before its relations, as everybody does who writes both.
+            held = contact.select_for_update(no_key=True).values_list("read_number", flat=True).first()
+            if _may_be_older(answer.asked_at, moment, held):
                 raise _Outrun
             _write(answer, actor=actor)
             contact.update(read_number=moment.reads)
-    except (_Outrun, IntegrityError):
+    except (_Outrun, IntegrityError, OperationalError):
         return False
     return True
 
@@ -91,9 +93,8 @@ def _may_be_older(asked_at: Moment, moment: Moment, last_read: int | None) -> bo
 def _write(answer: Answer, *, actor: str) -> None:
     corp, record = answer.corp, answer.record
     roll = Roll(corp)
-    listed = frozenset(Employee.objects.filter(corp=corp, is_listed=True).values_list("pk", flat=True))
-    members = listed | roll.pks(follow.userid for follow in record.follows)
-    listing = Listing(corp=corp, members=members, roll=roll, listed=listed, asked_at=answer.asked_at)
+    named = roll.pks(follow.userid for follow in record.follows)
+    listing = Listing(corp=corp, members=named, roll=roll, listed=named, asked_at=answer.asked_at)
     applied = Applied()
     if record.follows:
         BatchChanges(listing, applied, actor=actor).apply([record])

@@ -45,7 +45,11 @@ class Rows(Generic[Key]):
         if told:
             noted = self.changes.setdefault(key, {})
             for name, value in told.items():
-                noted[name] = [noted[name][0] if name in noted else row[name], value]
+                old = noted.pop(name)[0] if name in noted else row[name]
+                if old != value:  # else it was changed back within the batch
+                    noted[name] = [old, value]
+            if not noted:
+                del self.changes[key]
             self.put(key, **told)
 
     def put(self, key: Key, **values: Any) -> None:

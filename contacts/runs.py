@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import DateTimeField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Value
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -120,30 +121,46 @@ def create(
 
 def _started() -> dict[str, Any]:
     """What makes a run this process's own."""
-    now = timezone.now()
     return {
         "state": SyncRun.State.RUNNING,
         "lease_token": uuid.uuid4(),
-        "lease_until": now + lease(),
-        "started_at": now,
+        "lease_until": lease_from_now(),
+        "started_at": timezone.now(),
     }
 
 
 def interrupt_lapsed(corp: Corp | None = None) -> int:
     """Mark the runs whose lease has lapsed: their process is gone, or may write nothing more."""
-    now = timezone.now()
-    lapsed = SyncRun.objects.filter(state=SyncRun.State.RUNNING, lease_until__lt=now)
+    lapsed = SyncRun.objects.filter(state=SyncRun.State.RUNNING, lease_until__lt=Now())
     if corp is not None:
         lapsed = lapsed.filter(corp=corp)
-    return lapsed.update(state=SyncRun.State.INTERRUPTED, finished_at=now, lease_token=None)
+    return lapsed.update(state=SyncRun.State.INTERRUPTED, finished_at=timezone.now(), lease_token=None)
 
 
 def resumable(corp: Corp) -> QuerySet[SyncRun]:
-    """Interrupted runs of the corp whose work is young enough to go on with."""
-    young = timezone.now() - RESUME_WITHIN
+    """Interrupted runs of the corp that can be gone on with: young, and no later run has read anything.
+
+    What a later run found absent must not be confirmed by what an earlier one had not shown.
+    """
+    later = SyncRun.objects.filter(corp=OuterRef("corp"), pk__gt=OuterRef("pk"), pages__gt=0)
     return SyncRun.objects.filter(
-        corp=corp, state=SyncRun.State.INTERRUPTED, lease_until__gte=young, resumed_by__isnull=True
+        ~Exists(later),
+        corp=corp,
+        state=SyncRun.State.INTERRUPTED,
+        lease_until__gte=_after_now(-RESUME_WITHIN),
+        resumed_by__isnull=True,
     )
+
+
+def held_runs() -> QuerySet[SyncRun]:
+    """Held runs that still wait: not confirmed, and no later run of the scope came to its own judgement."""
+    states = SyncRun.State
+    later = SyncRun.objects.filter(corp=OuterRef("corp"), userid=OuterRef("userid"), pk__gt=OuterRef("pk"))
+    judged = later.filter(state__in=(states.COMPLETE, states.HELD))
+    confirmed = SyncRun.objects.filter(confirms=OuterRef("pk")).exclude(
+        state__in=(states.FAILED, states.INTERRUPTED)
+    )
+    return SyncRun.objects.filter(~Exists(judged), ~Exists(confirmed), state=states.HELD)
 
 
 def resume_interrupted() -> None:
@@ -183,8 +200,13 @@ def give_up(run: SyncRun, error: BaseException) -> None:
     )
 
 
-def lease() -> timedelta:
-    return timedelta(seconds=settings.CRM_SYNC_LEASE_SECONDS)
+def lease_from_now() -> "ExpressionWrapper[Any]":
+    """By the database's clock, which all hosts share (guarantees S12)."""
+    return _after_now(timedelta(seconds=settings.CRM_SYNC_LEASE_SECONDS))
+
+
+def _after_now(delay: timedelta) -> "ExpressionWrapper[Any]":
+    return ExpressionWrapper(Now() + Value(delay), output_field=DateTimeField())
 
 
 @contextmanager
@@ -196,7 +218,7 @@ def heartbeat(run: SyncRun) -> Iterator[None]:
         mine = SyncRun.objects.filter(pk=run.pk, lease_token=run.lease_token)
         while not done.wait(settings.CRM_SYNC_LEASE_SECONDS / 4):
             try:
-                mine.update(lease_until=timezone.now() + lease())
+                mine.update(lease_until=lease_from_now())
             except Exception:
                 log.exception("sync run %s could not renew its lease", run.pk)
                 connection.close()

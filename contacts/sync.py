@@ -1,14 +1,14 @@
 """The engine of a run: reads the directory, walks every listing of its scope, and concludes."""
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Count, F
+from django.db import OperationalError, transaction
+from django.db.models import Count, F, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from contacts import clock, runs
@@ -20,7 +20,7 @@ from contacts.mirror import clear_quarantine
 from contacts.models import Employee, FollowUser, Quarantine, SyncPart, SyncRun
 from contacts.roll import Roll
 from contacts.runs import RunError
-from contacts.walk import LeaseLost, Walk, fence
+from contacts.walk import LeaseLost, Walk, errors_of, fence
 from crm.connections import first_agent, open_provider
 from crm.models import Corp
 from crm.providers.base import Capability, Provider
@@ -73,7 +73,6 @@ def _execute(run: SyncRun, on_page: Callable[[SyncRun], None]) -> SyncRun:
 
 def _work(run: SyncRun, on_page: Callable[[SyncRun], None]) -> None:
     provider: Provider | None = None
-    began = time.monotonic()
     try:
         run.agent = first_agent(run.corp)
         fence(run, agent=run.agent)
@@ -84,7 +83,7 @@ def _work(run: SyncRun, on_page: Callable[[SyncRun], None]) -> None:
         fence(run, calls=provider.tally.calls if provider else 0)
         _finish(run, SyncRun.State.FAILED, errors=[RunError.of(error, userid=run.userid or None)])
         return
-    is_slow = time.monotonic() - began > SLOW_CALL_S * max(1, provider.tally.calls)
+    is_slow = provider.tally.seconds > SLOW_CALL_S * provider.tally.calls
     at_once = settings.CRM_SYNC_LISTINGS if is_slow else 1
     _walk_all(walk, at_once=at_once)
     _conclude(walk)
@@ -115,7 +114,7 @@ def _prepare(run: SyncRun, provider: Provider, on_page: Callable[[SyncRun], None
         run, [userid for userid in listed if roll.find(userid) not in done], provider.employees_per_listing
     )
     others = Employee.objects.filter(corp=run.corp, is_listed=True).values_list("pk", flat=True)
-    unlisted = FollowUser.objects.filter(employee__corp=run.corp, employee__is_listed=False)
+    unlisted = FollowUser.objects.current().filter(employee__corp=run.corp, employee__is_listed=False)
     must_parse = provider.items_name_colleagues and unlisted.exists()
     return Walk(
         run=run,
@@ -149,6 +148,8 @@ def _resume(run: SyncRun) -> set[str]:
         fence(run, resumes=before)
         SyncPart.objects.filter(run=before).exclude(state=SyncPart.State.SPLIT).update(run=run)
         SyncPart.objects.filter(run=run, state=SyncPart.State.FAILED).delete()
+        names = ("pages", "seen", "new", "changed", "unchanged", "absent", "quarantined")
+        fence(run, **run.parts.aggregate(**{name: Coalesce(Sum(name), 0) for name in names}))
         FollowUser.objects.filter(absent_run=before).update(absent_run=run)
         Quarantine.objects.filter(run=before).update(run=run)
     log.info("sync run %s goes on where run %s was interrupted", run.pk, before.pk)
@@ -179,13 +180,29 @@ def _lay_out(run: SyncRun, userids: Sequence[str], per_listing: int) -> None:
 
 def _walk_all(walk: Walk, *, at_once: int) -> None:
     done = walk.run.parts.filter(state=SyncPart.State.COMPLETE, from_start=True)
-    for userids in done.values_list("userids", flat=True):
-        walk.read |= walk.roll.pks(userids)
+    for part in done:
+        walk.read |= walk.roll.pks(part.userids) - walk.roll.pks(part.unread)
+        walk.errors += errors_of(part)
     walk_parts(walk, walk.run.parts.exclude(state=SyncPart.State.COMPLETE).order_by("pk"), at_once=at_once)
 
 
 def _conclude(walk: Walk) -> None:
+    for last_try in (False, True):
+        try:
+            _judge(walk)
+        except OperationalError:  # a deadlock with somebody who plans a follow-up: look again, once
+            if last_try:
+                raise
+        else:
+            return
+
+
+def _judge(walk: Walk) -> None:
     run = walk.run
+    if walk.errors and not run.parts.filter(state=SyncPart.State.COMPLETE).exists():
+        fence(run, calls=walk.provider.tally.calls)
+        _finish(run, SyncRun.State.FAILED, errors=walk.errors)
+        return
     # A listing that failed might have named an unlisted colleague.
     knows_the_gone = walk.may_be_gone and not (walk.errors and walk.provider.items_name_colleagues)
     with transaction.atomic():
@@ -203,8 +220,6 @@ def _conclude(walk: Walk) -> None:
 
 
 def _state(walk: Walk, *, held: bool) -> str:
-    if walk.errors and not walk.run.parts.filter(state=SyncPart.State.COMPLETE).exists():
-        return SyncRun.State.FAILED
     if held:
         return SyncRun.State.HELD
     return SyncRun.State.PARTIAL if walk.errors else SyncRun.State.COMPLETE

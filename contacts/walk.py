@@ -1,5 +1,6 @@
 """Walks one listing: its pages are read (perhaps in a thread), applied in small batches, and concluded about."""
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from crm.providers.records import BadItem, Page
 
 NO_LICENCE: Final = 701008
 PATIENCE_WITH_LIMITS: Final = 5
+LONGEST_WAIT_S: Final = 900
 # A batch is what a crash may repeat: small, yet a transaction and its bookkeeping are paid for once per batch.
 BATCH_FRESH_ITEMS: Final = 2000
 BATCH_PAGES: Final = 50
@@ -56,6 +58,7 @@ class Walk:
     )  # employees whose listing this run read from its start to its end
     seen_unlisted: set[RelationKey] = field(default_factory=set)
     errors: list[RunError] = field(default_factory=list)
+    is_stopping: threading.Event = field(default_factory=threading.Event)  # nobody waits for pages any more
 
 
 def pages_of(walk: Walk, userids: list[str], listing: Listing, *, cursor: str) -> Iterator[Page]:
@@ -78,12 +81,14 @@ def pages_of(walk: Walk, userids: list[str], listing: Listing, *, cursor: str) -
 
 
 def _read_page(walk: Walk, userids: list[str], cursor: str, known: Any) -> Page:
-    """One page; a frequency limit is waited for (the pace knows until when), it fails nothing by itself."""
+    """One page; a frequency limit is waited for, it fails nothing by itself (guarantees S11)."""
     for _ in range(PATIENCE_WITH_LIMITS):
         try:
             return walk.provider.contact_page(userids, cursor=cursor, known=known)
         except RateLimited as error:
             last = error
+        if walk.is_stopping.wait(min(last.retry_after or 0, LONGEST_WAIT_S)):
+            break
     raise last
 
 
@@ -111,7 +116,9 @@ class PartWalk:
         )
         self.listing.load()
         self.unlicensed: set[int] = set()
-        self.has_nameless = False  # an item without an id may be anybody: then nobody is absent
+        self.unclear: set[int] = (
+            set()
+        )  # whose items had no id: they may be anybody, so nobody of theirs is absent
         self._items: list[Item] = []
         self._pages = 0
         self._fresh = 0
@@ -132,7 +139,9 @@ class PartWalk:
     def add(self, page: Page) -> None:
         seen = self.part.seen + len(self._items)
         for item in page.items:
-            self.has_nameless |= isinstance(item, BadItem) and not item.external_userid
+            if isinstance(item, BadItem) and not item.external_userid:
+                owner = self.walk.roll.find(item.userid)
+                self.unclear |= self.listing.members if owner is None else {owner}
             self._items.append(
                 replace(item, position=seen + item.position) if isinstance(item, BadItem) else item
             )
@@ -151,7 +160,10 @@ class PartWalk:
 
     def complete(self) -> None:
         """The listing ended well: what it did not show is suspected, if this process read it from its start."""
-        read = frozenset() if self.has_nameless else self.listing.members - self.unlicensed
+        unread = (self.unlicensed | self.unclear) & self.listing.members
+        read = self.listing.members - unread
+        self.part.unread = sorted(self.walk.roll.userid(pk) for pk in unread)
+        self.part.unlicensed = sorted(self.walk.roll.userid(pk) for pk in self.unlicensed & unread)
 
         def conclude(applied: Applied) -> None:
             if self.part.from_start:
@@ -164,9 +176,7 @@ class PartWalk:
         self.walk.seen_unlisted |= self.listing.seen_unlisted
         if self.part.from_start:
             self.walk.read |= read
-        for pk in sorted(self.unlicensed & self.listing.members):
-            userid, words = self.walk.roll.userid(pk), "no interop licence (fail_info)"
-            self.walk.errors.append(RunError(userid, "errcode", NO_LICENCE, words, pages=self.part.pages))
+        self.walk.errors += errors_of(self.part)
 
     def _write(self, conclude: Callable[[Applied], None], *, state: str) -> None:
         """One transaction: rows, events, the part's progress and the run's counts, under the fence."""
@@ -205,6 +215,8 @@ class PartWalk:
             state=state,
             from_start=self.part.from_start,
             by_employee=by_employee,
+            unread=self.part.unread,
+            unlicensed=self.part.unlicensed,
             **values,
         )
         return by_employee
@@ -221,13 +233,15 @@ class PartWalk:
     def fail(self, error: ProviderError) -> list[SyncPart]:
         """The halves of a chunk, to find who is guilty (contract A14); [] when this one employee is."""
         self._flush()
-        if len(self.part.userids) > 1:
+        if len(self.part.userids) > 1 and not isinstance(error, RateLimited):  # that one is nobody's own
             return self._split()
-        self.walk.errors.append(RunError.of(error, userid=self.part.userids[0], pages=self.part.pages))
-        with transaction.atomic():
-            fence(self.walk.run, calls=self.walk.provider.tally.calls)
-            SyncPart.objects.filter(pk=self.part.pk).update(state=SyncPart.State.FAILED)
+        leave(self.walk, self.part, error)
         return []
+
+    def give_up(self, error: ProviderError) -> None:
+        """Keep what was read; the rest of the listing is named unread."""
+        self._flush()
+        leave(self.walk, self.part, error)
 
     def _split(self) -> list[SyncPart]:
         middle = len(self.part.userids) // 2
@@ -236,6 +250,20 @@ class PartWalk:
             SyncPart.objects.filter(pk=self.part.pk).update(state=SyncPart.State.SPLIT)
             halves = [self.part.userids[:middle], self.part.userids[middle:]]
             return [SyncPart.objects.create(run=self.part.run, userids=half) for half in halves]
+
+
+def leave(walk: Walk, part: SyncPart, error: ProviderError) -> None:
+    """The listing stays unread, wholly or from some page on, and each of its employees is named for it."""
+    walk.errors += [RunError.of(error, userid=userid, pages=part.pages) for userid in part.userids]
+    with transaction.atomic():
+        fence(walk.run, calls=walk.provider.tally.calls)
+        SyncPart.objects.filter(pk=part.pk).update(state=SyncPart.State.FAILED)
+
+
+def errors_of(part: SyncPart) -> list[RunError]:
+    """What a complete listing has to say against its employees."""
+    words = "no interop licence (fail_info)"
+    return [RunError(userid, "errcode", NO_LICENCE, words, pages=part.pages) for userid in part.unlicensed]
 
 
 def fence(run: SyncRun, **values: Any) -> None:

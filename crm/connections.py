@@ -1,6 +1,7 @@
 """Agent row to ready Provider: the cached token, the shared pace, the address. The only door to credentials."""
 
 from django.conf import settings
+from django.db.models import F
 
 from crm.models import AccessToken, Agent, Corp
 from crm.pace import DatabasePace
@@ -56,4 +57,12 @@ def save_agent(corp: Corp, agentid: str, changes: dict[str, str]) -> tuple[Agent
 
 def forget_token(agent: Agent) -> None:
     """Drop the stored token and its failures: the secret changed (contract F10)."""
-    AccessToken.objects.filter(agent=agent).delete()
+    # The generation goes on: the error of a token made with the old secret must not discard one made with the new.
+    AccessToken.objects.filter(agent=agent).update(
+        value="",
+        expires_at=None,
+        refreshing_until=None,
+        generation=F("generation") + 1,
+        failures=0,
+        failed_at=None,
+    )

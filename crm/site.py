@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from contacts.admin.run_page import corp_cards, held_runs
+from contacts.admin.run_page import corp_cards, waiting_runs
 from contacts.models import Contact, Employee, FollowUser
 from crm import roles
 from crm.admin_base import first_step, is_administrator
@@ -99,7 +99,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """What every page carries: the runs that wait for an administrator's decision (contract D6)."""
-    return {"held_runs": list(held_runs()) if is_administrator(request) else []}
+    return {"held_runs": list(waiting_runs()) if is_administrator(request) else []}
 
 
 # --- The entry page -----------------------------------------------------------------------------------------------

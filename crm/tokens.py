@@ -71,11 +71,11 @@ class DatabaseTokens:
             time.sleep(0.1)
 
     def reject(self, token: Token) -> None:
+        self._rows.filter(generation=token.generation).update(value="", expires_at=None)
         with self._lock:
             self._refusals += 1
             if self._copy and self._copy.token == token:
                 self._copy = None
-        self._rows.filter(generation=token.generation).update(value="", expires_at=None)
 
     def _keep(self, token: Token, *, until: float, refusals: int) -> None:
         with self._lock:

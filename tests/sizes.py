@@ -3,12 +3,13 @@
 import os
 
 CI = {
-    "TEST_EXAMPLES": 400,  # generated lives of a corp
+    "TEST_EXAMPLES": 200,  # generated lives of a corp, on each database
     "TEST_STEPS": 40,  # changes, runs, kills and confirmations in each
+    "TEST_SCHEDULES": 200,  # generated orders of single reads and runs, on each database
     "TEST_KILLS": 100,
     "TEST_ROUNDS": 20,  # in which eight processes start a sync at once
 }
-LONG = {"TEST_EXAMPLES": 4000, "TEST_STEPS": 40, "TEST_KILLS": 500, "TEST_ROUNDS": 100}
+LONG = {"TEST_EXAMPLES": 4000, "TEST_STEPS": 40, "TEST_SCHEDULES": 1000, "TEST_KILLS": 500, "TEST_ROUNDS": 100}
 
 
 def size(name: str) -> int:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest
 
 from contacts import runs as sync_runs
@@ -38,16 +38,9 @@ def corp_cards(request: HttpRequest) -> list[dict[str, Any]]:
     ]
 
 
-def held_runs() -> QuerySet[SyncRun]:
-    """Held runs that still wait: not confirmed, and no later run of the scope came to its own judgement."""
-    states = SyncRun.State
-    later = SyncRun.objects.filter(corp=OuterRef("corp"), userid=OuterRef("userid"), pk__gt=OuterRef("pk"))
-    judged = later.filter(state__in=(states.COMPLETE, states.HELD))
-    confirmed = SyncRun.objects.filter(confirms=OuterRef("pk")).exclude(
-        state__in=(states.FAILED, states.INTERRUPTED)
-    )
-    held = SyncRun.objects.filter(~Exists(judged), ~Exists(confirmed), state=states.HELD)
-    return held.select_related("corp").annotate(waiting=waiting_count())
+def waiting_runs() -> QuerySet[SyncRun]:
+    """Held runs that wait for a person, each with how many relations it is about (`waiting`)."""
+    return sync_runs.held_runs().select_related("corp").annotate(waiting=waiting_count())
 
 
 def run_context(request: HttpRequest, run: SyncRun) -> dict[str, Any]:

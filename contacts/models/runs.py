@@ -134,6 +134,9 @@ class SyncPart(models.Model):
     unchanged = models.PositiveIntegerField(_("unchanged"), default=0)
     absent = models.PositiveIntegerField(_("absent"), default=0)
     quarantined = models.PositiveIntegerField(_("quarantined"), default=0)
+    # Of a complete part: about whom nothing may be concluded, and who of them has no licence (`fail_info`).
+    unread = models.JSONField(default=list, editable=False)
+    unlicensed = models.JSONField(default=list, editable=False)
     # {userid: {"seen": 5, "new": 1, …}}, without zeros; where the listing is of one employee, its own counts serve.
     by_employee = models.JSONField(default=dict, editable=False)
 

@@ -64,9 +64,13 @@ class Unlimited:
 
 @dataclass(slots=True)
 class Tally:
-    """What a client did since it was opened: `calls` counts every request, token included (contract F5)."""
+    """What a client did since it was opened: `calls` counts every request, token included (contract F5).
+
+    `seconds` is how long they took, all threads added up.
+    """
 
     calls: int = 0
+    seconds: float = 0.0
 
 
 class Provider(ABC):

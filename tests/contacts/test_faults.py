@@ -182,8 +182,7 @@ def test_cursor_that_leads_nowhere_ends_that_listing_in_bounded_requests(
     change_something_of_everybody(sim, corp)
     sim.delete("/_sim/journal/")
     # A loop closes over the pages from here on, so it is not tied to one of them.
-    loop = {"match": {"userid": guilty}, "skip": POSITIONS[at] - POSITIONS["middle"]}
-    order(sim, corp, guilty, at, **fault, **(loop if name == "looping" else {}))
+    order(sim, corp, guilty, at, **fault, **({"match": {"userid": guilty}} if name == "looping" else {}))
     done = run(corp)
     assert done.state == "partial"
     (error,) = errors_of(done)
@@ -250,6 +249,19 @@ def test_rejected_token_costs_one_refresh_and_nothing_else(
     assert (done.state, done.errors) == ("complete", [])
     assert len(sim.journal(corp=corp.corpid, api="gettoken")) == 2
     assert_true(corp, sim)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["direct"])
+@pytest.mark.parametrize("again", range(20))
+def test_token_rejected_while_listings_are_read_at_once_costs_one_refresh(
+    corp: Corp, sim: Simulator, again: int
+) -> None:
+    sim.settings(latency_ms=25)  # slow enough for listings at once: their threads share the token
+    guilty = three_pages(sim, corp)
+    order(sim, corp, guilty, "middle", **errcode(40014), times=1)
+    assert run(corp).state == "complete"
+    assert len(sim.journal(corp=corp.corpid, api="gettoken")) == 2
 
 
 @pytest.mark.parametrize(

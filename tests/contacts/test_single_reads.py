@@ -283,7 +283,7 @@ def during(corp: Corp, *steps: Any) -> SyncRun:
             waiting.pop(0)()
 
     done = run(corp, on_page=on_page)
-    assert waiting == []
+    assert (done.state, waiting) == ("complete", [])  # a step that fails would fail the run
     return done
 
 

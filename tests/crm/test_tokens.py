@@ -203,7 +203,8 @@ def test_changed_secret_drops_the_token_and_its_failures(agent: Agent) -> None:
     save_agent(agent.corp, "1", {"secret": "one"})
     assert AccessToken.objects.exists()
     save_agent(agent.corp, "1", {"secret": "two"})
-    assert not AccessToken.objects.exists()
+    row = AccessToken.objects.get()
+    assert (row.value, row.generation, row.failures) == ("", 2, 0)
 
 
 def test_token_is_ciphertext_in_the_database(agent: Agent) -> None:

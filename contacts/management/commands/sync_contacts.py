@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -96,6 +97,7 @@ class _Progress:
 
     def __init__(self, corp: Corp) -> None:
         self._due = 0.0
+        self._showing = threading.Lock()
         self._bar = tqdm(
             desc=corp.name or corp.corpid,
             unit=" contacts",
@@ -115,9 +117,16 @@ class _Progress:
         return self._show
 
     def _show(self, run: SyncRun) -> None:
-        if self._bar.disable or time.monotonic() < self._due:
+        """Called by every thread that reads; one of them shows."""
+        if self._bar.disable or time.monotonic() < self._due or not self._showing.acquire(blocking=False):
             return
-        self._due = time.monotonic() + REFRESH_S
+        try:
+            self._refresh(run)
+        finally:
+            self._due = time.monotonic() + REFRESH_S
+            self._showing.release()
+
+    def _refresh(self, run: SyncRun) -> None:
         now = SyncRun.objects.get(pk=run.pk)
         done = run.parts.filter(state=SyncPart.State.COMPLETE).count()
         self._bar.set_postfix_str(f"listings {done}/{now.listings}, new {now.new}, changed {now.changed}")

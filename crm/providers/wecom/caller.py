@@ -139,6 +139,9 @@ class Caller:
         except ProviderError as error:
             self._failed(api, error, started)
             raise
+        finally:
+            with self._counting:
+                self.tally.seconds += time.monotonic() - started
         log.debug("%s errcode=0 %d ms", api, (time.monotonic() - started) * 1000)
         return answer
 
