@@ -48,7 +48,8 @@ def titles(words: list[str]) -> dict[str, tuple[str, ...]]:
     quick = {f"Quick tests (browser tests {browser()})": QUICK}
     slow = {
         f"Slow tests ({size('TEST_EXAMPLES')} generated lives of {size('TEST_STEPS')} steps, "
-        f"{size('TEST_SCHEDULES')} orders of observations, {size('TEST_KILLS')} kills, {size('TEST_ROUNDS')} rounds of 8 processes, every fault at every page)": SLOW
+        f"{size('TEST_SCHEDULES')} orders of observations, {size('TEST_KILLS')} kills, "
+        f"{size('TEST_ROUNDS')} rounds of 8 processes, every fault at every page)": SLOW
     }
     if "--long" in words:
         return quick | slow

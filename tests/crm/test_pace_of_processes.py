@@ -101,6 +101,6 @@ def test_gettoken_when_it_fails_for_all_processes_then_asked_five_times(
     official_corp: Corp, sim: Simulator, four: Crew, errcode: int
 ) -> None:
     sim.fault(corp=official_corp.corpid, api="gettoken", kind="errcode", errcode=errcode, times=None)
-    answers = four.all("flood", official_corp.corpid, 3000, 2.0, 5)
+    answers = four.all("flood", official_corp.corpid, 3000, 4.0, 5)
     assert len(sim.journal(corp=official_corp.corpid, api="gettoken")) == 5
     assert all("next try in" in answer[-1] for answer in answers)
