@@ -93,7 +93,8 @@ class DatabaseTokens:
         free = Q(refreshing_until__isnull=True) | Q(refreshing_until__lte=now)
         free |= Q(refreshing_until__gt=now + LONGEST_LEASE)
         until = now + timedelta(seconds=_refresh_lease_s())
-        return bool(self._rows.filter(free, generation=row.generation).update(refreshing_until=until))
+        as_seen = self._rows.filter(free, generation=row.generation, failures=row.failures)
+        return bool(as_seen.update(refreshing_until=until))
 
     def _refresh(self, row: AccessToken, now: datetime, fetch: Callable[[], tuple[str, float]]) -> Token:
         mine = self._rows.filter(generation=row.generation)

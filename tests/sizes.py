@@ -9,7 +9,13 @@ CI = {
     "TEST_KILLS": 100,
     "TEST_ROUNDS": 20,  # in which eight processes start a sync at once
 }
-LONG = {"TEST_EXAMPLES": 4000, "TEST_STEPS": 40, "TEST_SCHEDULES": 1000, "TEST_KILLS": 500, "TEST_ROUNDS": 100}
+LONG = {
+    "TEST_EXAMPLES": 4000,
+    "TEST_STEPS": 40,
+    "TEST_SCHEDULES": 1000,
+    "TEST_KILLS": 500,
+    "TEST_ROUNDS": 100,
+}
 
 
 def size(name: str) -> int:

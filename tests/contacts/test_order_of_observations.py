@@ -1,6 +1,5 @@
 """Reads and runs in any order: the mirror shows what was observed last, and nothing older again (guarantees S9)."""
 
-import os
 import threading
 import time
 from collections import Counter
@@ -28,12 +27,13 @@ from crm.errors import Conflict
 from crm.simulator.server import Simulator, running
 from tests import factories
 from tests.contacts.house import LISTING, run
+from tests.sizes import size
 from tests.tables import empty_tables
 from tests.truth import differences
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "1000"))
+SHARDS = 4  # each draws its own schedules, and as many as there are cores run at once
 SECONDS = 5  # of everything at once
 ACTOR = "user:sun"
 FEW = ("甲", "乙")  # so that changes are taken back, to the very bytes that a listing has told before
@@ -338,8 +338,9 @@ def test_a_few_schedules_never_show_anything_older_again(small: Simulator) -> No
 
 
 @pytest.mark.slow
-def test_many_schedules_never_show_anything_older_again(small: Simulator) -> None:
-    play(small, examples=EXAMPLES)
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_many_schedules_never_show_anything_older_again(small: Simulator, shard: int) -> None:
+    play(small, examples=-(-size("TEST_SCHEDULES") // SHARDS))
 
 
 # --- all at once
