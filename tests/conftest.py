@@ -19,6 +19,9 @@ from crm.simulator.server import Simulator, running
 from tests import factories
 from tests.tables import Tables
 
+# These helpers assert as well as the tests do.
+pytest.register_assert_rewrite("tests.contacts.house", "tests.contacts.worlds")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
