@@ -131,17 +131,18 @@ class Children:
 
     def start_simulator(self, contacts: int, state: Path) -> list[dict[str, Any]]:
         """Start it and return its credentials, one line per corp, once it listens."""
-        port = SIMULATOR_PORT if _is_free(SIMULATOR_PORT) else 0
         state.parent.mkdir(parents=True, exist_ok=True)
-        options = ["--port", str(port), "--contacts", str(contacts), "--state", str(state), "--json"]
-        process = self.start(
-            "simulator", sys.executable, "-m", "crm.simulator", *options, stdout=subprocess.PIPE
-        )
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in demo.CORP_NAMES]
-        if not all(lines):
-            bad_input("The simulator did not start; its last words stand above.")
-        return [json.loads(line) for line in lines]
+        # Free now may be taken when it listens: another demo starts, or one that ends holds on for a moment.
+        for port in (SIMULATOR_PORT, 0) if _is_free(SIMULATOR_PORT) else (0,):
+            options = ["--port", str(port), "--contacts", str(contacts), "--state", str(state), "--json"]
+            process = self.start(
+                "simulator", sys.executable, "-m", "crm.simulator", *options, stdout=subprocess.PIPE
+            )
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in demo.CORP_NAMES]
+            if all(lines):
+                return [json.loads(line) for line in lines]
+        bad_input("The simulator did not start; its last words stand above.")
 
     def check(self) -> None:
         for name, process in self._running.items():
