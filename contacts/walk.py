@@ -233,7 +233,7 @@ class PartWalk:
     def fail(self, error: ProviderError) -> list[SyncPart]:
         """The halves of a chunk, to find who is guilty (contract A14); [] when this one employee is."""
         self._flush()
-        if len(self.part.userids) > 1 and not isinstance(error, RateLimited):  # that one is nobody's own
+        if len(self.part.userids) > 1:
             return self._split()
         leave(self.walk, self.part, error)
         return []
