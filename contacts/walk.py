@@ -24,6 +24,9 @@ from crm.providers.records import BadItem, Page
 
 NO_LICENCE: Final = 701008
 PATIENCE_WITH_LIMITS: Final = 5
+PATIENCE_OF_PACE_S: Final = (
+    120  # so long the pace itself waits; a longer pause it tells, and a run can bear it
+)
 LONGEST_WAIT_S: Final = 900
 # A batch is what a crash may repeat: small, yet a transaction and its bookkeeping are paid for once per batch.
 BATCH_FRESH_ITEMS: Final = 2000
@@ -87,7 +90,8 @@ def _read_page(walk: Walk, userids: list[str], cursor: str, known: Any) -> Page:
             return walk.provider.contact_page(userids, cursor=cursor, known=known)
         except RateLimited as error:
             last = error
-        if walk.is_stopping.wait(min(last.retry_after or 0, LONGEST_WAIT_S)):
+        rest = last.retry_after or 0
+        if rest > PATIENCE_OF_PACE_S and walk.is_stopping.wait(min(rest, LONGEST_WAIT_S)):
             break
     raise last
 
