@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import get_commands, load_command_class
 from django.db import connection
+from django.utils import translation
 
 from crm.models import Corp
 from crm.simulator.server import Simulator, running
@@ -23,6 +24,13 @@ from tests.tables import Tables
 pytest.register_assert_rewrite("tests.contacts.house", "tests.contacts.worlds")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def no_language_is_left_behind() -> Iterator[None]:
+    """A page read in Chinese leaves its thread speaking Chinese."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")
