@@ -53,12 +53,10 @@ class Walk:
     may_be_gone: bool = False  # the directory was complete, so who is not in it is out of range
     must_parse: bool = False  # items may name unlisted employees, which only parsing tells
     restless: frozenset[RelationKey] = frozenset()
-    on_page: Callable[[SyncRun], None] = lambda run: (
-        None
-    )  # called by who reads, before the next page is asked for
-    read: set[int] = field(
-        default_factory=set
-    )  # employees whose listing this run read from its start to its end
+    # Called by who reads, before the next page is asked for.
+    on_page: Callable[[SyncRun], None] = lambda run: None
+    # Employees whose listing this run read from its start to its end.
+    read: set[int] = field(default_factory=set)
     seen_unlisted: set[RelationKey] = field(default_factory=set)
     errors: list[RunError] = field(default_factory=list)
     is_stopping: threading.Event = field(default_factory=threading.Event)  # nobody waits for pages any more

@@ -193,7 +193,7 @@ def persist(attempt: Callable[[], T]) -> T:
     """Make a read up to three times where the fault is of the passing kind; never used for a send.
 
     Who was refused for concurrency (45033) raises that, even when the pace then forbids another try: it is
-    what tells the caller to use fewer threads.
+    the provider's own word, where the other would only name our pause.
     """
     crowded: RateLimited | None = None
     for tried in range(1, READ_TRIES + 1):
