@@ -1,7 +1,7 @@
 """What a complete listing did not show: suspected first, ended when confirmed, held when there is too much of it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -28,17 +28,16 @@ def mark_absent(listing: Listing, run: SyncRun, read: Set[int], last: Applied) -
     suspects = _suspects().filter(contact__read_number__lte=listing.asked_at.reads)
     marked: Counter[int] = Counter()
     for employee_id, pks in unseen.items():
-        for chunk in _chunks(pks):
-            marked[employee_id] += _mark(suspects.filter(pk__in=chunk), run)
+        marked[employee_id] = _mark(suspects.filter(pk__among=pks), run)
     return +marked
 
 
 def mark_out_of_range(run: SyncRun, seen_unlisted: Set[RelationKey]) -> int:
     """Mark the relations of employees who are no longer listed, except those that a colleague's page showed."""
     gone = _suspects().filter(employee__corp=run.corp, employee__is_listed=False)
-    rows = gone.values_list("pk", "contact__external_userid", "employee_id")
+    rows = gone.order_by().values_list("pk", "contact__external_userid", "employee_id")
     pks = [pk for pk, *key in rows.iterator(chunk_size=5000) if tuple(key) not in seen_unlisted]
-    return sum(_mark(FollowUser.objects.filter(pk__in=chunk), run) for chunk in _chunks(pks))
+    return _mark(FollowUser.objects.filter(pk__among=pks), run)
 
 
 def _suspects() -> QuerySet[FollowUser]:
@@ -60,7 +59,7 @@ class Scope:
     with_unlisted: bool
 
     def absent(self) -> QuerySet[FollowUser]:
-        employees = Q(employee__in=list(self.read))
+        employees = Q(employee__among=self.read)
         if self.with_unlisted:
             employees |= Q(employee__is_listed=False)
         return _suspects().filter(employees, employee__corp=self.run.corp, absent_since__isnull=False)
@@ -105,7 +104,7 @@ def end(follows: Sequence[FollowUser], *, actor: str, corp_id: int) -> None:
     now = timezone.now()
     contact_ids = {follow.contact_id for follow in follows}
     # Contacts before follows, as everybody locks them: two orders would be a deadlock on PostgreSQL.
-    Contact.objects.filter(pk__in=contact_ids).update(updated_at=now)
+    Contact.objects.filter(pk__among=contact_ids).update(updated_at=now)
     lines = []
     for follow in follows:
         follow.ended_at = follow.updated_at = now
@@ -128,13 +127,9 @@ def end(follows: Sequence[FollowUser], *, actor: str, corp_id: int) -> None:
 
 def _lose(contact_ids: set[int], *, actor: str, corp_id: int) -> list[events.Line]:
     followed = FollowUser.objects.current().filter(contact=OuterRef("pk"))
-    lost = Contact.objects.filter(~Exists(followed), pk__in=contact_ids, state=Contact.State.ACTIVE)
+    lost = Contact.objects.filter(~Exists(followed), pk__among=contact_ids, state=Contact.State.ACTIVE)
     pks = list(lost.values_list("pk", flat=True))
-    Contact.objects.filter(pk__in=pks).update(state=Contact.State.LOST)
+    Contact.objects.filter(pk__among=pks).update(state=Contact.State.LOST)
     return [
         events.event("contact.lost", "contact", pk, actor=actor, corp_id=corp_id, contact_id=pk) for pk in pks
     ]
-
-
-def _chunks(pks: list[int]) -> Iterable[list[int]]:
-    return (pks[start : start + CHUNK] for start in range(0, len(pks), CHUNK))

@@ -49,7 +49,7 @@ class BatchChanges:
         self._meet({follow.userid for item in items for follow in item.follows})
         self._ensure_tags(tag for item in items for follow in item.follows for tag in follow.tags)
         named = {item.external_userid for item in items}
-        self.contacts.load(Contact.objects.filter(corp=self.corp, external_userid__in=named))
+        self.contacts.load(Contact.objects.filter(corp=self.corp, external_userid__among=named))
         if self.contacts.held:
             self._load_follows(items)
 
@@ -58,7 +58,7 @@ class BatchChanges:
         named = {self._employee(follow.userid) for item in items for follow in item.follows}
         contacts = [row["id"] for row in self.contacts.held.values()]
         self.follows.load(
-            FollowUser.objects.filter(contact__in=contacts, employee__in=named | self.listing.members)
+            FollowUser.objects.filter(contact__among=contacts, employee__among=named | self.listing.members)
         )
 
     def _employee(self, userid: str) -> int:
@@ -83,7 +83,7 @@ class BatchChanges:
         named = {tag.tag_id: tag for tag in tags if tag.tag_id}
         if not named:
             return
-        held = Tag.objects.filter(corp=self.corp, tag_id__in=list(named)).values_list("tag_id", flat=True)
+        held = Tag.objects.filter(corp=self.corp, tag_id__among=named).values_list("tag_id", flat=True)
         missing = [named[tag_id] for tag_id in named.keys() - set(held)]
         if not missing:
             return
@@ -187,7 +187,7 @@ class BatchChanges:
         touched -= changed | self.contacts.new.keys()
         if touched:
             pks = sorted(self.contacts.pk(key) for key in touched)
-            Contact.objects.filter(pk__in=pks).update(updated_at=self.now)
+            Contact.objects.filter(pk__among=pks).update(updated_at=self.now)
 
     def _let_others_be_read_anew(self) -> None:
         """Forget the digests of what this listing changed and another one tells too.
@@ -200,8 +200,8 @@ class BatchChanges:
         changed = [self.contacts.pk(key) for key in self.contacts.changes]
         if told_for or changed:
             mine = [row["id"] for key, row in self.follows.held.items() if self.mine.get(key)]
-            others = Q(contact__in=changed) & ~Q(pk__in=mine)
-            FollowUser.objects.filter(others | Q(pk__in=told_for)).update(raw_digest=None)
+            others = Q(contact__among=changed) & ~Q(pk__among=mine)
+            FollowUser.objects.filter(others | Q(pk__among=told_for)).update(raw_digest=None)
 
     def _write_follows(self) -> None:
         for (external_userid, pk), values in self.follows.new.items():

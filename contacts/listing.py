@@ -62,7 +62,7 @@ class Listing:
 
     def load(self) -> None:
         """Every live relation we hold of this listing's employees: one query."""
-        rows = FollowUser.objects.current().filter(employee__in=self.members)
+        rows = FollowUser.objects.current().filter(employee__among=self.members).order_by()
         for pk, employee_id, digest, absent_since in rows.values_list(
             "pk", "employee_id", "raw_digest", "absent_since"
         ).iterator(5000):
@@ -80,11 +80,15 @@ class Listing:
 
     def held(self, external_userids: Iterable[str]) -> dict[RelationKey, int]:
         """The follow rows between these contacts and this listing's employees, ended ones too."""
-        rows = FollowUser.objects.filter(
-            contact__corp=self.corp,
-            contact__external_userid__in=set(external_userids),
-            employee__in=self.members,
-        ).values_list("contact__external_userid", "employee_id", "pk")
+        rows = (
+            FollowUser.objects.filter(
+                contact__corp=self.corp,
+                contact__external_userid__among=set(external_userids),
+                employee__among=self.members,
+            )
+            .order_by()
+            .values_list("contact__external_userid", "employee_id", "pk")
+        )
         return {(external_userid, employee_id): pk for external_userid, employee_id, pk in rows}
 
     def owners(self, item: ContactRecord) -> list[int]:
@@ -104,5 +108,5 @@ def restless_relations(corp: Corp) -> frozenset[RelationKey]:
     An ended one needs no care: the items that named it have come without it since, so one that does is new bytes.
     """
     rows = FollowUser.objects.current().filter(employee__corp=corp, employee__is_listed=False)
-    rows = rows.filter(absent_since__isnull=False)
+    rows = rows.filter(absent_since__isnull=False).order_by()
     return frozenset(rows.values_list("contact__external_userid", "employee_id"))

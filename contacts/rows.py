@@ -27,7 +27,8 @@ class Rows(Generic[Key]):
         self._dirty: dict[Key, set[str]] = {}
 
     def load(self, rows: "QuerySet[Any]") -> None:
-        self.held |= {self._key(row): row for row in rows.values(*self._columns)}
+        # In no order: PostgreSQL would rather walk the whole primary key backwards than sort what it looks up.
+        self.held |= {self._key(row): row for row in rows.order_by().values(*self._columns)}
 
     def add(self, key: Key, values: Row) -> bool:
         """A new row, or more values for one that is new already; whether it is the first word of it."""

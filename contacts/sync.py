@@ -150,7 +150,7 @@ def _resume(run: SyncRun) -> set[str]:
         SyncPart.objects.filter(run=run, state=SyncPart.State.FAILED).delete()
         names = ("pages", "seen", "new", "changed", "unchanged", "absent", "quarantined")
         fence(run, **run.parts.aggregate(**{name: Coalesce(Sum(name), 0) for name in names}))
-        FollowUser.objects.filter(absent_run=before).update(absent_run=run)
+        FollowUser.objects.filter(absent_run=before, absent_since__isnull=False).update(absent_run=run)
         Quarantine.objects.filter(run=before).update(run=run)
     log.info("sync run %s goes on where run %s was interrupted", run.pk, before.pk)
     return {userid for userids in run.parts.values_list("userids", flat=True) for userid in userids}
@@ -159,7 +159,7 @@ def _resume(run: SyncRun) -> set[str]:
 def _lay_out(run: SyncRun, userids: Sequence[str], per_listing: int) -> None:
     """One part per listing: up to `per_listing` employees, fewer when they follow many contacts."""
     known = dict(
-        FollowUser.objects.filter(employee__corp=run.corp, employee__userid__in=userids)
+        FollowUser.objects.filter(employee__corp=run.corp, employee__userid__among=userids)
         .values_list("employee__userid")
         .annotate(n=Count("pk"))
         .order_by()

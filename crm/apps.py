@@ -9,4 +9,4 @@ class CrmConfig(AppConfig):
     verbose_name = _("Operations")
 
     def ready(self) -> None:
-        from crm import checks  # noqa: F401  (registers them)
+        from crm import checks, lookups  # noqa: F401  (registers them)

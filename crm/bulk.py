@@ -5,7 +5,7 @@ Nothing here knows what it writes; constraints decide as always, and a violation
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import repeat
 from typing import Any
 
@@ -15,7 +15,7 @@ from django.db import connection, models
 from crm.fields import EncryptedTextField
 
 Row = Mapping[str, Any]  # {attname: value}
-Prepare = Callable[[Any], Any]
+Prepare = Callable[[Iterable[Any]], Iterable[Any]]  # of a column's values
 
 
 def take_ids(model: type[models.Model], count: int) -> list[int]:
@@ -68,10 +68,10 @@ def _insert(model: type[models.Model], told: Mapping[str, Sequence[Any]]) -> Non
         prepare = _prepare(field)
         if field.attname in told:
             values = told[field.attname]
-            columns[str(field.column)] = map(prepare, values) if prepare else values
+            columns[str(field.column)] = prepare(values) if prepare else values
         elif not field.primary_key:
             default = field.get_default()
-            columns[str(field.column)] = repeat(prepare(default) if prepare else default)
+            columns[str(field.column)] = repeat(*prepare([default]) if prepare else (default,))
     _write(model._meta.db_table, list(columns), zip(*columns.values(), strict=False))
 
 
@@ -98,20 +98,20 @@ def update(model: type[models.Model], names: Sequence[str], rows: Sequence[Row])
     for name in (*names, "id"):
         prepare = _prepare(fields[name])
         values = [row[name] for row in rows]
-        columns.append(map(prepare, values) if prepare else values)
+        columns.append(prepare(values) if prepare else values)
     statement = f"UPDATE {quote(model._meta.db_table)} SET {assigned} WHERE id = %s"
     with connection.cursor() as cursor:
         cursor.executemany(statement, list(zip(*columns, strict=True)))
 
 
 def _prepare(field: "models.Field[Any, Any]") -> Prepare | None:
-    """How a value of `field` is written by this database's driver; None for as it is."""
+    """How values of `field` are written by this database's driver; None for as they are."""
     if isinstance(field, EncryptedTextField):
-        return field.get_prep_value
+        return field.prepare_each
     if isinstance(field, models.JSONField):
-        return _json
+        return partial(map, _json)
     if isinstance(field, models.DateTimeField):
-        return _text_of_instant if connection.vendor == "postgresql" else _sqlite_instant
+        return partial(map, _text_of_instant if connection.vendor == "postgresql" else _sqlite_instant)
     return None
 
 

@@ -2,6 +2,8 @@
 
 import base64
 import os
+from binascii import b2a_base64
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +15,7 @@ from django.db import models
 from django.utils.functional import cached_property
 
 PREFIX = "v1"
+NONCE = 12  # bytes
 
 
 class Undecryptable(Exception):
@@ -26,10 +29,26 @@ def _cipher(key: bytes) -> AESGCM:
 
 def encrypt(text: str, *, context: str) -> str:
     """`v1.<key id>.<base64 of nonce and ciphertext>`; `context` (table.column) must match to decrypt."""
+    return encrypt_each([text], context=context)[0]
+
+
+def encrypt_each(texts: Sequence[str], *, context: str) -> list[str]:
+    """`texts` encrypted, each with a nonce of its own; "" stays ""."""
     key_id, key = next(iter(settings.CRM_FIELD_KEYS.items()))
-    nonce = os.urandom(12)
-    sealed = nonce + _cipher(key).encrypt(nonce, text.encode(), context.encode())
-    return f"{PREFIX}.{key_id}.{base64.b64encode(sealed).decode()}"
+    seal = _cipher(key).encrypt
+    bound = context.encode()
+    head = f"{PREFIX}.{key_id}.".encode()
+    # One system call for all nonces: each lets the other threads have the interpreter.
+    noise = os.urandom(NONCE * len(texts))
+    sealed = []
+    for n, text in enumerate(texts):
+        nonce = noise[n * NONCE : (n + 1) * NONCE]
+        sealed.append(
+            (head + b2a_base64(nonce + seal(nonce, text.encode(), bound), newline=False)).decode()
+            if text
+            else ""
+        )
+    return sealed
 
 
 def decrypt(stored: str, *, context: str) -> str:
@@ -41,7 +60,7 @@ def decrypt(stored: str, *, context: str) -> str:
         raise Undecryptable(f"{context}: no key {key_id!r} in CRM_FIELD_KEYS")
     sealed = base64.b64decode(encoded)
     try:
-        return _cipher(key).decrypt(sealed[:12], sealed[12:], context.encode()).decode()
+        return _cipher(key).decrypt(sealed[:NONCE], sealed[NONCE:], context.encode()).decode()
     except InvalidTag:
         raise Undecryptable(f"{context}: key {key_id!r} does not open this value") from None
 
@@ -54,8 +73,16 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # Django 
         return f"{self.model._meta.db_table}.{self.column}"
 
     def get_prep_value(self, value: Any) -> Any:
-        text = value if isinstance(value, str) else super().get_prep_value(value)
+        text = self.as_text(value)
         return encrypt(text, context=self.context) if text else text
+
+    def prepare_each(self, values: Iterable[Any]) -> list[str]:
+        """What `get_prep_value` makes of each of many values, for less."""
+        return encrypt_each([self.as_text(value) for value in values], context=self.context)
+
+    def as_text(self, value: Any) -> str:
+        """The text that is encrypted for `value`."""
+        return value if isinstance(value, str) else super().get_prep_value(value) or ""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
         return decrypt(value, context=self.context) if value else value
@@ -70,8 +97,8 @@ class EncryptedJSONField(EncryptedTextField):
     def to_python(self, value: Any) -> Any:
         return value
 
-    def get_prep_value(self, value: Any) -> Any:
-        return super().get_prep_value(orjson.dumps(value).decode()) if value else ""
+    def as_text(self, value: Any) -> str:
+        return orjson.dumps(value).decode() if value else ""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
         text = super().from_db_value(value, expression, connection)

@@ -197,7 +197,9 @@ class FollowUser(models.Model):
                 fields=("employee", "contact"), name="follow_current", condition=Q(ended_at__isnull=True)
             ),
             models.Index(fields=("employee", "next_follow_up_at"), name="follow_due"),
-            models.Index(fields=("absent_run",), name="follow_absent", condition=Q(absent_run__isnull=False)),
+            models.Index(
+                fields=("absent_run",), name="follow_absent", condition=Q(absent_since__isnull=False)
+            ),
         )
 
     def __str__(self) -> str:

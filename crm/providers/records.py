@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
+from operator import attrgetter
 from typing import Any, Final
 
 
@@ -225,9 +227,15 @@ class Problem:
     warning: bool = False
 
 
-def told(record: Any, names: Sequence[str]) -> dict[str, Any]:
+def told(record: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """The fields of `record` among `names` that the provider told."""
-    return {name: value for name in names if (value := getattr(record, name)) is not UNSET}
+    values = zip(names, _values_of(names)(record), strict=True)
+    return {name: value for name, value in values if value is not UNSET}
+
+
+@cache
+def _values_of(names: tuple[str, ...]) -> "attrgetter[tuple[Any, ...]]":
+    return attrgetter(*names)
 
 
 CONTACT_FIELDS: Final = tuple(

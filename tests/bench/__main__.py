@@ -76,6 +76,7 @@ the rates.
 
 - *floor*: the same pages fetched with `requests.Session` and parsed with orjson, nothing else.
 - *naive*: one `update_or_create` per contact and per relation, on a sample.
+- *its rows by COPY alone*: PostgreSQL is given the rows of that first sync ready made; nothing writes them faster.
 - Statements are counted as the database was sent them, BEGIN, COMMIT and COPY left out.
 - Peak memory is of a process of its own that runs `sync_contacts`.
 """
