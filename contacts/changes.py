@@ -35,6 +35,9 @@ class BatchChanges:
         )
         self.follows: Rows[RelationKey] = Rows(FollowUser, columns=FOLLOW_COLUMNS, key=itemgetter(*RELATION))
         self.restored: set[RelationKey] = set()
+        self._beginnings: dict[
+            int, dict[str, list[str | None]]
+        ] = {}  # as the history tells them, by employee
         self.found_again: set[str] = set()
         # What this listing is authoritative for, with the digest of the item (b"": it cannot be known again).
         self.mine: dict[RelationKey, bytes] = {}
@@ -224,17 +227,19 @@ class BatchChanges:
                 self._event("contact.updated", "contact", pk := self.contacts.pk(key), pk, _masked(changes))
             )
         for relation, row in self.follows.new.items():
-            lines.append(self._follow_event("follow.started", row, self._begins(relation)))
+            lines.append(self._follow_event("follow.started", row, self._begins(relation[1])))
         for relation in self.restored:
             row = self.follows.held[relation]
-            lines.append(self._follow_event("follow.restored", row, self._begins(relation)))
+            lines.append(self._follow_event("follow.restored", row, self._begins(relation[1])))
         for relation, changes in self.follows.changes.items():
             lines.append(self._follow_event("follow.updated", self.follows.held[relation], _masked(changes)))
         events.record(lines)
 
-    def _begins(self, relation: RelationKey) -> dict[str, list[str | None]]:
-        pk = relation[1]
-        return {"userid": [None, self.met_userids.get(pk) or self.listing.roll.userid(pk)]}
+    def _begins(self, employee_id: int) -> dict[str, list[str | None]]:
+        if employee_id not in self._beginnings:
+            userid = self.met_userids.get(employee_id) or self.listing.roll.userid(employee_id)
+            self._beginnings[employee_id] = {"userid": [None, userid]}
+        return self._beginnings[employee_id]
 
     def _follow_event(self, verb: str, row: Mapping[str, Any], changes: Mapping[str, Any]) -> events.Line:
         return self._event(verb, "follow_user", row["id"], row["contact_id"], changes)
