@@ -3,6 +3,7 @@
 import base64
 import os
 import secrets
+from datetime import time
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -98,6 +99,20 @@ def parse_removal_guard(text: str) -> tuple[int, float]:
     if guard[0] < 0 or not 0 <= guard[1] <= 1:
         raise ImproperlyConfigured("CRM_SYNC_REMOVAL_GUARD must be a count and a share between 0 and 100 %.")
     return guard
+
+
+def parse_quiet_hours(text: str) -> tuple[time, time] | None:
+    """`21:00-08:00` as its two ends, the first included; None for an empty text. It may go over midnight."""
+    if not text.strip():
+        return None
+    begin, _, end = text.partition("-")
+    try:
+        hours = time.fromisoformat(begin.strip()), time.fromisoformat(end.strip())
+    except ValueError:
+        hours = None
+    if hours is None or hours[0] == hours[1] or any(each.tzinfo for each in hours):
+        raise ImproperlyConfigured(f"CRM_QUIET_HOURS must look like 21:00-08:00 and not {text!r}.")
+    return hours
 
 
 def parse_timeouts(text: str) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ VERBS: Final = frozenset(
         *(f"follow.{what}" for what in ("started", "updated", "ended", "restored")),
         *(f"tag.{what}" for what in ("created", "updated", "deleted")),
         *(f"employee.{what}" for what in ("created", "updated", "left", "returned")),
-        *(f"message.{what}" for what in ("created", "cancelled")),
+        *(f"message.{what}" for what in ("created", "cancelled", "paused", "resumed")),
         *(
             f"delivery.{state}"
             for state in (

@@ -1,8 +1,10 @@
 """The ground's tables: corps and their credentials, API keys, the append-only history, shared pace and tokens."""
 
 import uuid
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
@@ -38,6 +40,19 @@ class Corp(models.Model):
     is_active = models.BooleanField(
         _("active"), default=True, help_text=_("An inactive corp is neither synced nor written to.")
     )
+    is_sending_paused = models.BooleanField(
+        _("sending paused"),
+        default=False,
+        help_text=_("Messages wait in the queue; the mirror is kept fresh."),
+    )
+    time_zone = models.CharField(
+        _("time zone"),
+        max_length=64,
+        blank=True,
+        help_text=_(
+            "In which quiet hours are counted, such as Asia/Tokyo. Empty: the time zone of this system."
+        ),
+    )
     created_at = models.DateTimeField(_("connected at"), auto_now_add=True)
 
     class Meta:
@@ -52,6 +67,14 @@ class Corp(models.Model):
 
     def __str__(self) -> str:
         return self.name or self.corpid
+
+    def clean(self) -> None:
+        if self.time_zone and self.time_zone not in available_timezones():
+            raise ValidationError({"time_zone": _("There is no such time zone.")})
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone or settings.TIME_ZONE)
 
 
 class Agent(models.Model):

@@ -18,15 +18,17 @@ _WORK = (
     "contacts.change_followuser",
     "messaging.add_message",
 )
+_DIRECT = ("messaging.resolve_delivery",)
 _READ_SYNC = ("contacts.view_syncrun", "contacts.view_syncpart", "contacts.view_quarantine")
 
 PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
     SALES: (*_READ, *_READ_MESSAGES, *_WORK),
-    MANAGER: (*_READ, *_READ_MESSAGES, *_WORK, *_READ_SYNC, "contacts.view_team"),
+    MANAGER: (*_READ, *_READ_MESSAGES, *_WORK, *_DIRECT, *_READ_SYNC, "contacts.view_team"),
     ADMINISTRATOR: (
         *_READ,
         *_READ_MESSAGES,
         *_WORK,
+        *_DIRECT,
         *_READ_SYNC,
         "contacts.view_team",
         "contacts.run_sync",

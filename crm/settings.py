@@ -15,6 +15,7 @@ from crm.env import (
     env_str,
     kept_secret,
     parse_field_keys,
+    parse_quiet_hours,
     parse_removal_guard,
     parse_timeouts,
 )
@@ -181,6 +182,10 @@ CRM_SYNC_REMOVAL_GUARD = parse_removal_guard(env_str("CRM_SYNC_REMOVAL_GUARD", "
 
 # --- Sending ---
 CRM_SEND_LEASE_SECONDS = env_int("CRM_SEND_LEASE_SECONDS", 90, minimum=1)
+# In the zone of the corp; nothing goes out then.
+CRM_QUIET_HOURS = parse_quiet_hours(env_str("CRM_QUIET_HOURS", ""))
+# A preview tells of colleagues who wrote to the same contact within so many days; 0: it does not.
+CRM_COLLEAGUE_DAYS = env_int("CRM_COLLEAGUE_DAYS", 3)
 if CRM_HTTP_TIMEOUTS[2] >= CRM_SEND_LEASE_SECONDS:
     raise ImproperlyConfigured("CRM_SEND_LEASE_SECONDS must exceed the total of CRM_HTTP_TIMEOUTS.")
 

@@ -12,6 +12,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from messaging.models import Attempt, Delivery, Message
+from messaging.quiet import SLOTS, quiet_until, releases
 from messaging.rate import hold_back
 from messaging.states import State, move
 
@@ -42,16 +43,51 @@ def claim(message: Message, *, most: int) -> Batch | None:
 
     The try is counted here, not with its result: a batch that kills its worker must not return forever.
     """
+    expire(Message.objects.filter(pk=message.pk))
     while True:
         with transaction.atomic():
-            due = message.deliveries.due().select_for_update(skip_locked=True, of=("self",))
+            if _is_quiet(message):
+                return None
+            due = message.deliveries.due().select_related("contact")
+            due = due.defer("contact__external_profile").select_for_update(skip_locked=True, of=("self",))
             rows = list(due.order_by("pk")[:most])
             # Composed in the order of their senders, so that those of one call stand together.
             rows = [row for row in rows if row.sender == rows[0].sender]
             if not rows or _is_called_off(message, rows):
                 return None
-            if rows := hold_back(message, rows):
+            willing = _without_unwilling(rows)
+            if willing and (rows := hold_back(message, willing)):
                 return _begin(message, rows)
+
+
+def _is_quiet(message: Message) -> bool:
+    """In quiet hours what is due gets its minute after them, spread out."""
+    until = quiet_until(settings.CRM_QUIET_HOURS, timezone.now(), message.agent.corp.zone)
+    if until is None:
+        return False
+    for slot, minute in enumerate(releases(until)):
+        due = message.deliveries.due().annotate(slot=F("pk") % SLOTS).filter(slot=slot)
+        due.update(next_attempt_at=minute, updated_at=timezone.now())
+    return True
+
+
+def _without_unwilling(rows: Sequence[Delivery]) -> list[Delivery]:
+    """Cancel what is for contacts who have asked not to be written to since it was accepted (guarantees M9)."""
+    to_contacts = [row for row in rows if row.to_kind == Message.ToKind.CONTACT]
+    erased = [row for row in to_contacts if row.contact is None]
+    opted_out = [row for row in to_contacts if row.contact and row.contact.opted_out_at]
+    for code, refused in (("erased", erased), ("opted_out", opted_out)):
+        move(refused, leaving=State.QUEUED, to=State.CANCELLED, next_attempt_at=None, code=code)
+    return [row for row in rows if row not in erased and row not in opted_out]
+
+
+def expire(messages: QuerySet[Message]) -> None:
+    """End what is still queued of those `messages` whose time is over, paused ones too."""
+    for message in messages.filter(state=Message.State.OPEN, expires_at__lte=timezone.now()):
+        with transaction.atomic():
+            queued = message.deliveries.filter(state=State.QUEUED)
+            rows = list(queued.select_for_update(skip_locked=True))
+            move(rows, leaving=State.QUEUED, to=State.EXPIRED, next_attempt_at=None)
 
 
 def _begin(message: Message, rows: Sequence[Delivery]) -> Batch:

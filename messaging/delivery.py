@@ -18,7 +18,7 @@ from crm.providers.content import Content, parse
 from crm.providers.errors import BadCredential, ProviderError, RateLimited, Unavailable
 from crm.providers.records import SendReceipt
 from crm.queue import MAIN, is_idle, is_stopping, ring
-from messaging.claims import Batch, LeaseLost, claim, lapsed, speak
+from messaging.claims import Batch, LeaseLost, claim, expire, lapsed, speak
 from messaging.models import Attempt, Delivery, Message
 from messaging.outcomes import as_fields, lost, record_error, record_receipt
 from messaging.states import close_ended
@@ -115,6 +115,7 @@ def recover() -> None:
     """What a lost worker or a lost bell left behind; rows only, no network. Called every few seconds."""
     for batch in lapsed(most=LAPSED_PER_SWEEP):
         record_error(batch, lost("The worker was lost.", code="worker_lost", batch=batch))
+    expire(Message.objects.all())
     close_ended(Message.objects.all())
     if is_idle(MAIN):
         for message_id in _unattended():

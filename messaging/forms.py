@@ -169,3 +169,19 @@ class NoticeForm(ContentForm):
 
 
 FORMS: dict[str, type[ContentForm]] = {form.msgtype: form for form in (TextForm, NoticeForm)}
+
+
+class ResolveForm(StyledForm):
+    """A person's word on an uncertain delivery (see `messaging.control.WORDS`)."""
+
+    word = forms.ChoiceField(
+        label=_("what became of it"),
+        choices=[
+            ("accepted", _("It arrived")),
+            ("failed", _("It did not arrive, and is not sent again")),
+            ("resend", _("It did not arrive: send it again")),
+        ],
+    )
+    reason = forms.CharField(
+        label=_("why"), max_length=500, help_text=_("How you know it. It is kept in the history.")
+    )

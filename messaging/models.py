@@ -22,12 +22,25 @@ class Message(models.Model):
 
     class Type(models.TextChoices):
         TEXT = "text", _("text")
+        IMAGE = "image", _("image")
+        VOICE = "voice", _("voice message")
+        VIDEO = "video", _("video")
+        FILE = "file", _("file")
+        TEXTCARD = "textcard", _("text card")
+        NEWS = "news", _("articles")
+        MPNEWS = "mpnews", _("hosted articles")
+        MARKDOWN = "markdown", _("formatted text")
         MINIPROGRAM_NOTICE = "miniprogram_notice", _("mini-program notice")
+        TEMPLATE_CARD = "template_card", _("template card")
 
     class State(models.TextChoices):
         OPEN = "open", _("open")
         DONE = "done", _("done")
         CANCELLED = "cancelled", _("cancelled")
+
+    class PauseReason(models.TextChoices):
+        PERSON = "person", _("a person paused it")
+        RESTORE = "restore", _("the database was restored from a backup")
 
     corp = models.ForeignKey(Corp, on_delete=models.PROTECT, related_name="messages", verbose_name=_("corp"))
     agent = models.ForeignKey(
@@ -38,6 +51,9 @@ class Message(models.Model):
     content = models.JSONField(_("content"))
     state = models.CharField(_("state"), max_length=16, choices=State, default=State.OPEN)
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
+    expires_at = models.DateTimeField(_("not after"), null=True, blank=True)
+    paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
+    pause_reason = models.CharField(_("paused because"), max_length=16, choices=PauseReason, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
@@ -63,7 +79,8 @@ class Message(models.Model):
     def summary(self) -> str:
         """The words a person recognises the message by."""
         body = self.content.get(self.msgtype, {})
-        return str(body.get("content") or body.get("title") or "")
+        inner = next(iter(body.get("articles", ())), body.get("main_title", {}))
+        return str(body.get("content") or body.get("title") or inner.get("title") or "")
 
 
 class Attempt(models.Model):
@@ -166,6 +183,7 @@ class Delivery(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("message", "to", "sender"), name="delivery_once_per_recipient"),
         )
+        permissions = (("resolve_delivery", "Can say what became of an uncertain delivery"),)
         indexes = (
             models.Index(fields=("message", "id"), name="delivery_queued", condition=Q(state="queued")),
             models.Index(fields=("to", "updated_at"), name="delivery_recipient"),

@@ -1,20 +1,20 @@
-"""What people ask to be sent: preview, compose, cancel. Rows only: a click works during an outage."""
+"""What people ask to be sent: preview, compose. Rows only: a click works during an outage."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from contacts.access import get_visible, require
+from contacts.access import require
 from contacts.querysets import User
 from crm import roles
 from crm.connections import first_agent, open_provider
-from crm.errors import Conflict, FieldError, Invalid
-from crm.events import Line, event, record
+from crm.errors import FieldError, Invalid
+from crm.events import event, record
 from crm.models import Agent, Corp
 from crm.providers import DIALECTS
 from crm.providers.base import Capability, Provider
@@ -24,8 +24,8 @@ from crm.providers.records import Problem
 from crm.queue import ring
 from messaging import recipients, wording
 from messaging.models import Delivery, Message
+from messaging.recent import Recent, colleagues
 from messaging.recipients import Exclusion, Recipient, Resolved
-from messaging.states import State, close_ended, move
 
 MAX_RECIPIENTS: Final = 10_000
 MOST_BY_ROLE: Final = {roles.SALES: 50, roles.MANAGER: 500, roles.ADMINISTRATOR: MAX_RECIPIENTS}
@@ -34,12 +34,16 @@ KEPT: Final = 5000  # rows per INSERT
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a send would do: who gets it, who cannot and why, what the content lacks, how many calls."""
+    """What a send would do: who gets it, who cannot and why, what the content lacks, how many calls.
+
+    `recent` are the recipients to whom a colleague wrote lately.
+    """
 
     recipients: list[Recipient]
     excluded: list[Exclusion]
     problems: list[Problem]
     calls: int
+    recent: list[Recent]
 
 
 def preview(
@@ -59,7 +63,8 @@ def preview(
     draft = _draft(user, corp, contacts, employees, agent=agent)
     problems = draft.provider.check(content, to_kind=draft.to_kind)
     calls = draft.to.calls(draft.provider.recipients_per_send[draft.to_kind])
-    return Preview(draft.to.recipients, draft.to.excluded, problems, calls)
+    ids = [each.contact_id for each in draft.to.recipients if each.contact_id]
+    return Preview(draft.to.recipients, draft.to.excluded, problems, calls, colleagues(user, ids))
 
 
 def compose(
@@ -71,6 +76,7 @@ def compose(
     employees: Sequence[str] = (),
     content: Content,
     not_before: datetime | None = None,
+    expires_at: datetime | None = None,
     agent: str | None = None,
 ) -> Message:
     """Accept a message to contacts (by id) or to employees (by userid), all of them or none.
@@ -81,13 +87,16 @@ def compose(
     draft = _draft(user, corp, contacts, employees, agent=agent)
     problems = draft.provider.check(content, to_kind=draft.to_kind)
     errors = [wording.field_error(each) for each in problems if not each.warning]
+    errors += _time_errors(not_before, expires_at)
     errors += [
         FieldError(f"/to/{draft.to_kind}s/{each.position}", each.code, each.detail)
         for each in draft.to.excluded
     ]
     if errors:
         raise Invalid(_("The message cannot be sent as it is."), errors=errors)
-    return _write(draft, user=user, actor=actor, content=content, not_before=not_before)
+    return _write(
+        draft, user=user, actor=actor, content=content, not_before=not_before, expires_at=expires_at
+    )
 
 
 def most_recipients(user: User) -> int:
@@ -95,19 +104,12 @@ def most_recipients(user: User) -> int:
     return MOST_BY_ROLE.get(roles.role_of(user), 0)
 
 
-def cancel(message: Message, *, user: User, actor: str) -> int:
-    """Take back what is still queued; returns how many deliveries. Conflict `too_late` when none is."""
-    require(user, "messaging.add_message")
-    message = get_visible(user, Message.objects.all(), message.pk)
-    with transaction.atomic():
-        rows = list(message.deliveries.filter(state=State.QUEUED).select_for_update())
-        if not rows:
-            raise Conflict(_("It is too late: nothing is waiting to be sent."), code="too_late")
-        move(rows, leaving=State.QUEUED, to=State.CANCELLED, actor=actor, next_attempt_at=None)
-        changes = {"deliveries": [None, len(rows)]}
-        record([_event("message.cancelled", message, actor=actor, changes=changes)])
-    close_ended(Message.objects.filter(pk=message.pk))
-    return len(rows)
+def _time_errors(not_before: datetime | None, expires_at: datetime | None) -> list[FieldError]:
+    if expires_at is None:
+        return []
+    if expires_at <= (not_before or timezone.now()):
+        return [FieldError("/expires_at", "invalid", _("It would expire before it may be sent."))]
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +175,7 @@ def _provider(agent: Agent, to_kind: str) -> Provider:
     return open_provider(agent)
 
 
-def _write(
-    draft: _Draft, *, user: User, actor: str, content: Content, not_before: datetime | None
-) -> Message:
+def _write(draft: _Draft, *, user: User, actor: str, content: Content, **times: datetime | None) -> Message:
     with transaction.atomic():
         message = Message.objects.create(
             corp=draft.agent.corp,
@@ -183,12 +183,15 @@ def _write(
             to_kind=draft.to_kind,
             msgtype=content.msgtype,
             content=content.as_json(),
-            not_before=not_before,
+            **times,
             created_by_id=user.pk,
         )
         _write_deliveries(message, draft.to.recipients)
         changes = {"msgtype": [None, content.msgtype], "deliveries": [None, len(draft.to.recipients)]}
-        record([_event("message.created", message, actor=actor, changes=changes)])
+        line = event(
+            "message.created", "message", message.pk, actor=actor, corp_id=message.corp_id, changes=changes
+        )
+        record([line])
         ring("messaging.tasks.deliver", message.pk)
     return message
 
@@ -212,10 +215,6 @@ def _write_deliveries(message: Message, to: Sequence[Recipient]) -> None:
         ),
         batch_size=KEPT,
     )
-
-
-def _event(verb: str, message: Message, *, actor: str, changes: dict[str, Any]) -> Line:
-    return event(verb, "message", message.pk, actor=actor, corp_id=message.corp_id, changes=changes)
 
 
 def _invalid(pointer: str, code: str, detail: str) -> Invalid:

@@ -43,7 +43,9 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
             Q(message__not_before__isnull=True) | Q(message__not_before__lte=now),
             Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now),
             state=self.model.State.QUEUED,
+            message__paused_at__isnull=True,
             message__corp__is_active=True,
+            message__corp__is_sending_paused=False,
         )
 
     def counts(self) -> dict[str, int]:

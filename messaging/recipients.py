@@ -59,7 +59,7 @@ def of_contacts(user: User, corp: Corp, ids: Sequence[int], *, by_sender: bool) 
     """The contacts `ids` that `user` reaches. `by_sender`: each in the name of one current follower."""
     wanted = [pk for pk in dict.fromkeys(ids) if 0 < pk <= BigIntegerField.MAX_BIGINT]
     rows = Contact.objects.visible_to(user).filter(corp=corp, pk__in=wanted)
-    found = {row.pk: row for row in rows.only("external_userid", "name", "state")}
+    found = {row.pk: row for row in rows.only("external_userid", "name", "state", "opted_out_at")}
     senders = _senders(user, found) if by_sender else {}
     resolved = Resolved([], [])
     for position, pk in _first_places(ids):
@@ -124,6 +124,8 @@ def _contact(pk: int, position: int, row: Contact | None, senders: dict[int, _Se
         return _excluded(str(pk), "", "not_found", position)
     if row.state != Contact.State.ACTIVE:
         return _excluded(row.external_userid, row.name, row.state, position)
+    if row.opted_out_at:
+        return _excluded(row.external_userid, row.name, "opted_out", position)
     if not _is_single_id(row.external_userid):
         return _excluded(row.external_userid, row.name, "bad_recipient", position)
     if senders is not None and pk not in senders:

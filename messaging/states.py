@@ -16,6 +16,7 @@ EDGES: Final[dict[State, frozenset[State]]] = {
     State.QUEUED: frozenset({State.SENDING, State.CANCELLED, State.EXPIRED}),
     State.SENDING: frozenset({State.ACCEPTED, State.QUEUED, State.FAILED, State.UNCERTAIN}),
     State.ACCEPTED: frozenset({State.DELIVERED, State.REFUSED}),
+    State.UNCERTAIN: frozenset({State.ACCEPTED, State.FAILED, State.QUEUED}),  # by a person's word
 }
 
 # A delivery of which something is still to be heard (contract C9).
@@ -23,9 +24,17 @@ OPEN: Final = Q(state__in=(State.QUEUED, State.SENDING)) | Q(state=State.ACCEPTE
 
 
 def move(
-    rows: Sequence[Delivery], *, leaving: State, to: State, actor: str = "worker", **fields: Any
+    rows: Sequence[Delivery],
+    *,
+    leaving: State,
+    to: State,
+    actor: str = "worker",
+    reason: str = "",
+    **fields: Any,
 ) -> None:
-    """Move `rows` in one UPDATE that names the state they leave, setting `fields`; accepted or ended is an event.
+    """Move `rows` in one UPDATE that names the state they leave, setting `fields`.
+
+    Accepted or ended is an event, and so is a person's word on an uncertain one, with its `reason`.
 
     The caller holds the rows: it locked them or won their attempt in the current transaction. Their `message`
     must be loaded.
@@ -36,14 +45,16 @@ def move(
         return
     mine = Delivery.objects.filter(pk__in=[row.pk for row in rows], state=leaving)
     mine.update(state=to, updated_at=timezone.now(), **fields)
-    if to == State.ACCEPTED or to in Delivery.FINAL:
-        record(_lines(rows, leaving, to, actor, fields))
+    if to == State.ACCEPTED or to in Delivery.FINAL or leaving == State.UNCERTAIN:
+        record(_lines(rows, leaving, to, actor, fields | {"reason": reason}))
 
 
 def _lines(
     rows: Iterable[Delivery], leaving: State, to: State, actor: str, fields: dict[str, Any]
 ) -> list[Line]:
-    reasons = {name: [None, fields[name]] for name in ("code", "errcode", "errmsg") if fields.get(name)}
+    reasons = {
+        name: [None, fields[name]] for name in ("code", "errcode", "errmsg", "reason") if fields.get(name)
+    }
     changes = {"state": [str(leaving), str(to)], **reasons}
     return [
         event(

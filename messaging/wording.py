@@ -11,6 +11,10 @@ def sentence(problem: Problem) -> str:
     """What stands against a content, in the reader's language."""
     if problem.code == "too_long":
         return _too_long(problem)
+    if problem.code == "cut":
+        return _cut(problem)
+    if problem.code == "long":
+        return _("Longer than the %(limit)s characters the provider advises.") % problem.params
     if problem.code == "too_short":
         return _("Shorter than %(limit)s characters; the provider asks for more.") % problem.params
     if problem.code == "too_many":
@@ -28,6 +32,11 @@ def _too_long(problem: Problem) -> str:
     return _("Too long: %(length)s characters, at most %(limit)s are allowed.") % params
 
 
+def _cut(problem: Problem) -> str:
+    text = _("It will be cut at %(limit)s bytes: these are %(length)s (a Chinese character counts as 3).")
+    return text % problem.params
+
+
 def _sentences() -> dict[str, str]:
     return {
         "empty": _("Write something first."),
@@ -35,6 +44,10 @@ def _sentences() -> dict[str, str]:
         "half_empty": _("Fill in both the key and the value, or neither."),
         "invalid_characters": _("This contains a character that cannot be sent."),
         "not_shown": _("The provider does not show this in a mass message."),
+        "no_scheme": _("Write the whole address, with https:// in front."),
+        "bad_task_id": _("Only letters, digits, and _ - @ can stand here."),
+        "unsupported_type": _("This kind of message cannot be sent to these recipients."),
+        "unsupported_option": _("This cannot go with a message to these recipients."),
     }
 
 
@@ -44,6 +57,7 @@ def reason(code: str) -> str:
         "not_found": _("There is no such recipient."),
         "pending": _("This contact is still being created."),
         "failed": _("Creating this contact failed."),
+        "opted_out": _("This contact has asked not to be written to."),
         "lost": _("Nobody follows this contact any more."),
         "no_relation": _("No employee within your reach follows this contact."),
         "employee_left": _("This employee has left."),

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from contacts import actions
 from contacts.admin import filters
 from contacts.admin.contact_page import page_of
+from contacts.consent import set_opted_out
 from contacts.follow_up import plan_follow_up
 from contacts.forms import CreateContactForm, PlanForm, creating_corps
 from contacts.models import Contact, FollowUser, Tag
@@ -78,6 +79,7 @@ class ContactAdmin(ScopedAdmin):
         return [
             path("<int:pk>/plan/<int:follow_id>/", wrap(self.plan_view), name="contacts_contact_plan"),
             path("<int:pk>/retry/", wrap(self.retry_view), name="contacts_contact_retry"),
+            path("<int:pk>/opt-out/", wrap(self.opt_out_view), name="contacts_contact_opt_out"),
             path("<int:pk>/read/", wrap(self.read_view), name="contacts_contact_read"),
             *super().get_urls(),
         ]
@@ -208,6 +210,31 @@ class ContactAdmin(ScopedAdmin):
             request, _now("Nobody whom you can see follows %(name)s any more.") % {"name": contact}
         )
         return HttpResponseRedirect(self.url("changelist"))
+
+    def opt_out_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The contact asked not to be written to any more, or may be again."""
+        contact = self.get_visible(request, pk)
+        if not request.user.has_perm("contacts.change_contact"):
+            raise PermissionDenied
+        opted_out = contact.opted_out_at is None
+        if request.method == "POST":
+            wanted = request.POST.get("opted_out") == "1"
+            set_opted_out(contact, opted_out=wanted, user=request.user, actor=actor_of(request))
+            told = _now("Nothing more is sent to them.") if wanted else _now("They can be written to again.")
+            messages.success(request, told)
+            return HttpResponseRedirect(self.url("change", pk))
+        return self.confirm_page(
+            request,
+            title=_("Do not write to %(name)s") % {"name": contact}
+            if opted_out
+            else _("Write to %(name)s again") % {"name": contact},
+            text=_("Messages that wait for them are cancelled, and nobody can send them new ones from here.")
+            if opted_out
+            else _("Only when they have agreed. It is noted in their history who allowed it."),
+            button=_("Do not write to them") if opted_out else _("They have agreed"),
+            fields={"opted_out": int(opted_out)},
+            back=self.url("change", pk),
+        )
 
     # --- creating one
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:

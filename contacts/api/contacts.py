@@ -14,6 +14,7 @@ from contacts.actions import create_contact
 from contacts.api import serializers
 from contacts.api.filters import ContactFilters, FollowUserFilters
 from contacts.api.lookups import corp_named, last_seqs, tags_of
+from contacts.consent import set_opted_out
 from contacts.follow_up import plan_follow_up, require_planner
 from contacts.models import Contact, FollowUser
 from crm.api.history import EventSerializer
@@ -101,12 +102,14 @@ class OneContact(ContactApi):
         operation_id="contacts_partial_update",
         tags=["contacts"],
         request=serializers.ContactPatchSerializer,
-        description="Takes CRM-owned fields only; so far a contact itself has none (its follow users have).",
+        description="Takes CRM-owned fields only.",
     )
     def patch(self, request: Request, pk: str) -> Response:
         contact = get_visible(request.user, self.get_queryset(), pk)
-        self.read(serializers.ContactPatchSerializer)
-        return self.answer_one(contact)
+        body = self.read(serializers.ContactPatchSerializer)
+        if "opted_out" in body:
+            set_opted_out(contact, **body, user=self.caller.user, actor=self.caller.actor)
+        return self.answer_one(self.get_queryset().get(pk=contact.pk))
 
 
 class FollowUserApi(Api):

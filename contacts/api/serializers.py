@@ -122,6 +122,7 @@ class ContactSerializer(serializers.ModelSerializer[Contact]):
             "unionid",
             "state",
             "create_error",
+            "opted_out_at",
             "follow_users",
             "created_at",
             "updated_at",
@@ -153,7 +154,9 @@ class NewContactSerializer(Strict):
 
 
 class ContactPatchSerializer(Strict):
-    """No field of a contact itself is ours to change: what the provider tells, the sync writes."""
+    """What is ours of a contact: what the provider tells, the sync writes."""
+
+    opted_out = serializers.BooleanField(required=False, help_text="Asked not to be written to.")
 
     def _refusal(self, name: str) -> ErrorDetail:
         if name in ContactSerializer.Meta.fields:

@@ -42,7 +42,7 @@ class Tag(models.Model):
 
 
 class Contact(models.Model):
-    """An external person. The sync owns every field but `create_error`, `created_by` and two of the states."""
+    """An external person. The sync owns all but `create_error`, `created_by`, `opted_out_at` and two of the states."""
 
     class State(models.TextChoices):
         ACTIVE = "active", _("active")
@@ -88,6 +88,7 @@ class Contact(models.Model):
         editable=False,
         db_index=False,
     )
+    opted_out_at = models.DateTimeField(_("asked not to be written to"), null=True, blank=True)
     # The corp's `MirrorClock.reads` when a single read last told of it; 0: only listings did.
     read_number = models.BigIntegerField(default=0, editable=False)
     created_at = models.DateTimeField(_("created at"), default=timezone.now)

@@ -34,7 +34,7 @@ class CorpAdmin(OversightMixin, ScopedAdmin):
     list_display = ("person_cell", "dialect_cell", "agents_cell", "state_cell", "connected_cell")
     list_filter = ()
     search_fields = ("name", "corpid")
-    fields = ("corpid", "name", "dialect", "base_url", "is_active")
+    fields = ("corpid", "name", "dialect", "base_url", "time_zone", "is_active", "is_sending_paused")
     add_label = _("Connect a corp")
     change_form_outer_after_template = "admin/crm/corp_agents.html"
 
@@ -67,7 +67,9 @@ class CorpAdmin(OversightMixin, ScopedAdmin):
 
     @admin.display(description=_("state"), ordering="is_active")
     def state_cell(self, corp: Corp) -> SafeString:
-        return badge(_("active"), "active") if corp.is_active else badge(_("switched off"), "left")
+        if not corp.is_active:
+            return badge(_("switched off"), "left")
+        return badge(_("sending paused"), "held") if corp.is_sending_paused else badge(_("active"), "active")
 
     @admin.display(description=_("connected at"), ordering="created_at")
     def connected_cell(self, corp: Corp) -> SafeString:

@@ -37,7 +37,7 @@ _DIALECT_HELP = _(
 class CorpForm(forms.ModelForm):
     class Meta:
         model = Corp
-        fields = ("corpid", "name", "dialect", "base_url", "is_active")
+        fields = ("corpid", "name", "dialect", "base_url", "time_zone", "is_active", "is_sending_paused")
         help_texts = {"corpid": _CORPID_HELP, "dialect": _DIALECT_HELP, "base_url": _URL_HELP}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -140,7 +140,7 @@ class Provider(ABC):
 
         `sender` is the employee a mass send is made for. `duplicate_check_s` > 0 asks the provider to swallow
         the same bytes within that many seconds, where it can (`message/send` only). Raises Refused
-        (`bad_recipient`, `no_sender`, `no_cover`).
+        (`bad_recipient`, `no_sender`, `no_cover`, `unsupported_type`).
         """
 
     @abstractmethod

@@ -1,23 +1,167 @@
-"""What goes out: message contents as frozen, provider-independent values, and their JSON form."""
+"""What goes out: message contents as frozen, provider-independent values, and their JSON form.
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+Names are WeCom's own. A media is named by its `media_id`, which lives three days. Sizes, and what may not be empty, are
+the provider's to check: see `<provider>/messages.py`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, get_args
+
+from crm.providers.attachments import Attachment
+from crm.providers.cards import (
+    ActionMenu,
+    Button,
+    CardAction,
+    CardImage,
+    Checkbox,
+    ImageTextArea,
+    Jump,
+    QuoteArea,
+    Row,
+    Selection,
+    Source,
+    SubmitButton,
+    Title,
+)
+from crm.providers.shapes import UNTOLD, ContentError, Envelope, Shape, read_envelope
+
+__all__ = [
+    "Article",
+    "Content",
+    "ContentError",
+    "File",
+    "Image",
+    "Markdown",
+    "MiniprogramNotice",
+    "MpArticle",
+    "Mpnews",
+    "News",
+    "TemplateCard",
+    "Text",
+    "Textcard",
+    "Video",
+    "Voice",
+    "parse",
+]
+
+Switch = Literal[0, 1]
+CardType = Literal[
+    "text_notice", "news_notice", "button_interaction", "vote_interaction", "multiple_interaction"
+]
+
+
+@dataclass(frozen=True)
+class _Content(Envelope):
+    """A content with the options of a send: `safe` 1 is confidential, `enable_id_trans` translates ids."""
+
+    __slots__ = ()
+    beside: ClassVar[tuple[str, ...]] = ("safe", "enable_id_trans", "attachments")
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A text. Sizes are the provider's to check: see `<provider>/messages.py`."""
+class Text(_Content):
+    """A text; as a mass message with `attachments`, and then possibly empty."""
 
     msgtype: ClassVar[str] = "text"
     content: str
-
-    def as_json(self) -> dict[str, Any]:
-        return {"msgtype": self.msgtype, "text": {"content": self.content}}
+    attachments: tuple[Attachment, ...] = ()
+    safe: Switch = 0
+    enable_id_trans: Switch = 0
 
 
 @dataclass(frozen=True, slots=True)
-class MiniprogramNotice:
+class Image(_Content):
+    msgtype: ClassVar[str] = "image"
+    media_id: str
+    safe: Switch = 0
+    enable_id_trans: Switch = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Voice(_Content):
+    msgtype: ClassVar[str] = "voice"
+    media_id: str
+    enable_id_trans: Switch = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Video(_Content):
+    msgtype: ClassVar[str] = "video"
+    media_id: str
+    title: str = ""
+    description: str = ""
+    safe: Switch = 0
+    enable_id_trans: Switch = 0
+
+
+@dataclass(frozen=True, slots=True)
+class File(_Content):
+    msgtype: ClassVar[str] = "file"
+    media_id: str
+    safe: Switch = 0
+    enable_id_trans: Switch = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Textcard(_Content):
+    msgtype: ClassVar[str] = "textcard"
+    title: str
+    description: str
+    url: str
+    btntxt: str = ""
+    enable_id_trans: Switch = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Article(Shape):
+    """One of the news. It opens `url`, or with `appid` the mini-program page `pagepath`."""
+
+    title: str
+    description: str = ""
+    url: str = ""
+    picurl: str = ""
+    appid: str = ""
+    pagepath: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class News(_Content):
+    msgtype: ClassVar[str] = "news"
+    articles: tuple[Article, ...]
+    enable_id_trans: Switch = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MpArticle(Shape):
+    """One of the mpnews; `content` is HTML that WeCom keeps."""
+
+    title: str
+    thumb_media_id: str
+    content: str
+    author: str = ""
+    content_source_url: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mpnews(_Content):
+    """`safe` 2: may be shared inside the corp only."""
+
+    msgtype: ClassVar[str] = "mpnews"
+    articles: tuple[MpArticle, ...]
+    safe: Literal[0, 1, 2] = 0
+    enable_id_trans: Switch = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Markdown(_Content):
+    msgtype: ClassVar[str] = "markdown"
+    content: str
+    enable_id_trans: Switch = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MiniprogramNotice(_Content):
     """A mini-program notice (wecom.md 2.4). `content_item` holds (key, value) pairs.
 
     `pic_media_id` is the cover where the notice becomes a mini-program attachment of a mass send. It is set
@@ -31,98 +175,53 @@ class MiniprogramNotice:
     description: str = ""
     emphasis_first_item: bool = False
     content_item: tuple[tuple[str, str], ...] = ()
-    pic_media_id: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        notice: dict[str, Any] = {"appid": self.appid, "title": self.title}
-        if self.page:
-            notice["page"] = self.page
-        if self.description:
-            notice["description"] = self.description
-        if self.emphasis_first_item:
-            notice["emphasis_first_item"] = True
-        if self.content_item:
-            notice["content_item"] = [{"key": key, "value": value} for key, value in self.content_item]
-        return {"msgtype": self.msgtype, self.msgtype: notice}
+    enable_id_trans: Switch = 0
+    pic_media_id: str = field(default="", metadata=UNTOLD)
 
 
-Content = Text | MiniprogramNotice
+@dataclass(frozen=True, slots=True)
+class TemplateCard(_Content):
+    """A card of one of five kinds; the last three ask the reader for an answer."""
+
+    msgtype: ClassVar[str] = "template_card"
+    card_type: CardType
+    source: Source | None = None
+    action_menu: ActionMenu | None = None
+    task_id: str = ""
+    main_title: Title | None = None
+    quote_area: QuoteArea | None = None
+    emphasis_content: Title | None = None
+    sub_title_text: str = ""
+    image_text_area: ImageTextArea | None = None
+    card_image: CardImage | None = None
+    vertical_content_list: tuple[Title, ...] = ()
+    horizontal_content_list: tuple[Row, ...] = ()
+    jump_list: tuple[Jump, ...] = ()
+    card_action: CardAction | None = None
+    button_selection: Selection | None = None
+    button_list: tuple[Button, ...] = ()
+    checkbox: Checkbox | None = None
+    select_list: tuple[Selection, ...] = ()
+    submit_button: SubmitButton | None = None
+    enable_id_trans: Switch = 0
 
 
-class ContentError(ValueError):
-    """A JSON content that has no such shape: `pointer` says where, `code` says what."""
-
-    def __init__(self, pointer: str, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.pointer = pointer
-        self.code = code
-        self.detail = detail
+Content = (
+    Text
+    | Image
+    | Voice
+    | Video
+    | File
+    | Textcard
+    | News
+    | Mpnews
+    | Markdown
+    | MiniprogramNotice
+    | TemplateCard
+)
 
 
 def parse(data: Any) -> Content:
     """The content written as `{"msgtype": "text", "text": {"content": "…"}}`; raises ContentError."""
-    if not isinstance(data, dict):
-        raise ContentError("", "invalid", "Content must be an object.")
-    parser = _PARSERS.get(str(data.get("msgtype", "")))
-    if parser is None:
-        raise ContentError(
-            "/msgtype", "unknown_msgtype", f"msgtype must be one of {', '.join(sorted(_PARSERS))}."
-        )
-    msgtype = data["msgtype"]
-    _only(data, {"msgtype", msgtype}, "")
-    body = data.get(msgtype)
-    if not isinstance(body, dict):
-        raise ContentError(f"/{msgtype}", "required", f"{msgtype} must be an object.")
-    return parser(body)
-
-
-def _parse_text(body: dict[str, Any]) -> Text:
-    _only(body, {"content"}, "/text")
-    return Text(content=_string(body, "content", "/text"))
-
-
-def _parse_notice(body: dict[str, Any]) -> MiniprogramNotice:
-    at = "/miniprogram_notice"
-    _only(body, {"appid", "page", "title", "description", "emphasis_first_item", "content_item"}, at)
-    emphasis = body.get("emphasis_first_item", False)
-    if not isinstance(emphasis, bool):
-        raise ContentError(
-            f"{at}/emphasis_first_item", "invalid", "emphasis_first_item must be true or false."
-        )
-    items = body.get("content_item") or []
-    if not isinstance(items, list):
-        raise ContentError(f"{at}/content_item", "invalid", "content_item must be a list.")
-    return MiniprogramNotice(
-        appid=_string(body, "appid", at),
-        title=_string(body, "title", at),
-        page=_string(body, "page", at),
-        description=_string(body, "description", at),
-        emphasis_first_item=emphasis,
-        content_item=tuple(_pair(item, f"{at}/content_item/{n}") for n, item in enumerate(items)),
-    )
-
-
-def _pair(item: Any, pointer: str) -> tuple[str, str]:
-    if not isinstance(item, dict):
-        raise ContentError(pointer, "invalid", "An item must be an object with key and value.")
-    _only(item, {"key", "value"}, pointer)
-    return _string(item, "key", pointer), _string(item, "value", pointer)
-
-
-def _string(body: dict[str, Any], key: str, pointer: str) -> str:
-    value = body.get(key, "")
-    if not isinstance(value, str):
-        raise ContentError(f"{pointer}/{key}", "invalid", f"{key} must be a string.")
-    return value
-
-
-def _only(body: dict[str, Any], allowed: set[str], pointer: str) -> None:
-    for key in body:
-        if key not in allowed:
-            raise ContentError(f"{pointer}/{key}", "unknown_field", f"There is no field {key} here.")
-
-
-_PARSERS: dict[str, Callable[[dict[str, Any]], Content]] = {
-    "text": _parse_text,
-    "miniprogram_notice": _parse_notice,
-}
+    content: Content = read_envelope(get_args(Content), data)
+    return content

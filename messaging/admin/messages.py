@@ -1,12 +1,13 @@
 """Messages: what was sent, to whom, and what became of it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
 from django.contrib import messages as flash
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
@@ -21,8 +22,9 @@ from crm.admin_base import ReadOnlyAdmin, actor_of
 from crm.admin_cells import badge, moment, state_badge, two_lines
 from crm.admin_words import provider_sentence
 from crm.errors import CrmError
-from messaging import outbox
+from messaging import control
 from messaging.admin.sending import SendingMixin
+from messaging.forms import ResolveForm
 from messaging.models import Delivery, Message
 
 SHOWN = 500
@@ -62,6 +64,13 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
             *self.sending_urls(),
             path("<int:pk>/live/", wrap(self.live_view), name="messaging_message_live"),
             path("<int:pk>/cancel/", wrap(self.cancel_view), name="messaging_message_cancel"),
+            path("<int:pk>/pause/", wrap(self.pause_view), name="messaging_message_pause"),
+            path("<int:pk>/resume/", wrap(self.resume_view), name="messaging_message_resume"),
+            path(
+                "<int:pk>/resolve/<int:delivery_id>/",
+                wrap(self.resolve_view),
+                name="messaging_message_resolve",
+            ),
             *super().get_urls(),
         ]
 
@@ -110,7 +119,7 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
         back = self.url("change", message.pk)
         if request.method == "POST":
             try:
-                n = outbox.cancel(message, user=request.user, actor=actor_of(request))
+                n = control.cancel(message, user=request.user, actor=actor_of(request))
                 told = ngettext("%(n)d delivery is cancelled.", "%(n)d deliveries are cancelled.", n)
                 flash.success(request, told % {"n": n})
             except CrmError as error:
@@ -126,6 +135,53 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
             back=back,
         )
 
+    def pause_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._act(request, pk, control.pause, _now("What is queued waits until it is resumed."))
+
+    def resume_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return self._act(request, pk, control.resume, _now("It goes on."))
+
+    def _act(self, request: HttpRequest, pk: int, act: Callable[..., object], told: str) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        message = self.get_visible(request, pk)
+        try:
+            act(message, user=request.user, actor=actor_of(request))
+            flash.success(request, told)
+        except CrmError as error:
+            flash.error(request, str(error))
+        return HttpResponseRedirect(self.url("change", pk))
+
+    def resolve_view(self, request: HttpRequest, pk: int, delivery_id: int) -> HttpResponse:
+        """What became of a delivery whose answer was lost: a person looked, and says so."""
+        message = self.get_visible(request, pk)
+        delivery = message.deliveries.filter(pk=delivery_id).select_related("contact", "employee").first()
+        if delivery is None:
+            raise Http404
+        if not request.user.has_perm(control.RESOLVE):
+            raise PermissionDenied
+        back = self.url("change", pk)
+        form = ResolveForm(request.POST or None)
+        if delivery.state != Delivery.State.UNCERTAIN:
+            flash.info(request, _now("This delivery is not uncertain."))
+            return HttpResponseRedirect(back)
+        if request.method == "POST" and form.is_valid():
+            try:
+                control.resolve(delivery, **form.cleaned_data, user=request.user, actor=actor_of(request))
+                flash.success(request, _now("Saved."))
+            except CrmError as error:
+                flash.error(request, str(error))
+            return HttpResponseRedirect(back)
+        return self.page(
+            request,
+            "admin/messaging/resolve.html",
+            title=_("What became of it?"),
+            obj=message,
+            form=form,
+            delivery=delivery,
+            back=back,
+        )
+
     # --- cells
     @admin.display(description=_("message"))
     def summary_cell(self, message: Any) -> SafeString:
@@ -133,7 +189,7 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
 
     @admin.display(description=_("state"))
     def state_cell(self, message: Message) -> SafeString:
-        return state_badge(message)
+        return badge(_("paused"), "held") if is_held(message) else state_badge(message)
 
     @admin.display(description=_("deliveries"))
     def counts_cell(self, message: Any) -> SafeString:
@@ -148,6 +204,10 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
         return moment(message.created_at)
 
 
+def is_held(message: Message) -> bool:
+    return message.paused_at is not None and message.state == Message.State.OPEN
+
+
 def author(message: Message) -> str:
     user = message.created_by
     return (user.get_full_name() or user.get_username()) if user else "–"
@@ -160,6 +220,16 @@ def hides_body(request: HttpRequest) -> bool:
 
 def summary_for(request: HttpRequest, message: Message) -> str:
     return "•••" if hides_body(request) else message.summary[:200]
+
+
+def attachments(message: Message) -> list[str]:
+    """What each attachment of a mass send is called."""
+    names = dict(Message.Type.choices) | {"link": _now("link"), "miniprogram": _now("Mini program")}
+    told = (
+        (each["msgtype"], each[each["msgtype"]].get("title"))
+        for each in message.content.get("attachments", ())
+    )
+    return [str(title or names.get(kind, kind)) for kind, title in told]
 
 
 def tally_badges(tally: Any) -> SafeString:
@@ -193,12 +263,16 @@ def message_context(request: HttpRequest, message: Message) -> dict[str, Any]:
         "message": message,
         "author": author(message),
         "body": {} if hides_body(request) else message.content.get(message.msgtype, {}),
+        "attachments": [] if hides_body(request) else attachments(message),
         "is_hidden": hides_body(request),
         "tally": tally_badges(tally),
         "total": sum(n for _state, n in tally),
         "deliveries": [{"row": row, "reason": reason_of(row)} for row in deliveries[:SHOWN]],
         "has_more": len(deliveries) > SHOWN,
+        "is_held": is_held(message),
         "is_open": message.state == Message.State.OPEN,
+        "may_resolve": request.user.has_perm(control.RESOLVE),
+        "is_waiting": any(s == Delivery.State.QUEUED for s, _n in tally),
         "may_cancel": request.user.has_perm("messaging.add_message")
         and any(s == Delivery.State.QUEUED for s, _n in tally),
     }

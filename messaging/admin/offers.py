@@ -40,7 +40,8 @@ def _buttons(request: HttpRequest, query: str) -> list[Button]:
 
 
 def contact_buttons(request: HttpRequest, contact: Contact) -> list[Button]:
-    return _buttons(request, f"contact={contact.pk}") if contact.state == Contact.State.ACTIVE else []
+    may_be_written_to = contact.state == Contact.State.ACTIVE and contact.opted_out_at is None
+    return _buttons(request, f"contact={contact.pk}") if may_be_written_to else []
 
 
 def employee_buttons(request: HttpRequest, employee: Employee) -> list[Button]:

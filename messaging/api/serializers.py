@@ -8,56 +8,15 @@ from rest_framework import serializers
 from crm.api.filters import LARGEST_ID
 from crm.api.serializers import Strict
 from crm.providers import content as contents
+from messaging.api.content_schema import CONTENTS
+from messaging.control import WORDS
 from messaging.models import Delivery, Message
 from messaging.outbox import MAX_RECIPIENTS
 
-TEXT = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["msgtype", "text"],
-    "properties": {
-        "msgtype": {"const": "text"},
-        "text": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["content"],
-            "properties": {"content": {"type": "string"}},
-        },
-    },
-}
-NOTICE = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["msgtype", "miniprogram_notice"],
-    "properties": {
-        "msgtype": {"const": "miniprogram_notice"},
-        "miniprogram_notice": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["appid", "title"],
-            "properties": {
-                "appid": {"type": "string"},
-                "title": {"type": "string"},
-                "page": {"type": "string"},
-                "description": {"type": "string"},
-                "emphasis_first_item": {"type": "boolean"},
-                "content_item": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "additionalProperties": False,
-                        "properties": {"key": {"type": "string"}, "value": {"type": "string"}},
-                    },
-                },
-            },
-        },
-    },
-}
 
-
-@extend_schema_field({"oneOf": [TEXT, NOTICE]})
+@extend_schema_field({"oneOf": CONTENTS})
 class ContentField(serializers.Field[contents.Content, Any, Any, Any]):
-    """`{"msgtype": "text", "text": {"content": "…"}}`, or the notice of wecom.md 2.4."""
+    """`{"msgtype": "text", "text": {"content": "…"}}`, or another type of wecom.md 2.4 and 3.9."""
 
     def to_internal_value(self, data: Any) -> contents.Content:
         try:
@@ -73,7 +32,7 @@ def _nested(error: contents.ContentError) -> Any:
     """The error where its pointer says, in the shape DRF flattens back into that pointer."""
     found: Any = [serializers.ErrorDetail(error.detail, code=error.code)]
     for step in reversed(error.pointer.split("/")[1:]):
-        found = {step: found}
+        found = {step.replace("~1", "/").replace("~0", "~"): found}  # RFC 6901
     return found
 
 
@@ -103,6 +62,9 @@ class DraftSerializer(Strict):
     to = RecipientsSerializer()
     content = ContentField()
     not_before = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="What is not sent by then is never sent."
+    )
     agent = serializers.CharField(
         max_length=64, required=False, allow_null=True, help_text="agentid; else the one connected first"
     )
@@ -113,6 +75,9 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
     content = serializers.SerializerMethodField(help_text="null for an auditor")
     counts = serializers.SerializerMethodField(help_text="{state of delivery: number}")
     created_by = serializers.SerializerMethodField(help_text="username")
+    pause_reason = serializers.ChoiceField(
+        choices=["", *Message.PauseReason.values], help_text="Why it waits."
+    )
 
     class Meta:
         model = Message
@@ -125,12 +90,15 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
             "state",
             "counts",
             "not_before",
+            "expires_at",
+            "paused_at",
+            "pause_reason",
             "created_by",
             "created_at",
         )
         read_only_fields = fields
 
-    @extend_schema_field({"oneOf": [TEXT, NOTICE, {"type": "null"}]})
+    @extend_schema_field({"oneOf": [*CONTENTS, {"type": "null"}]})
     def get_content(self, message: Message) -> dict[str, Any] | None:
         return message.content if self.context["caller"].reads_free_text else None
 
@@ -178,6 +146,17 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
         return delivery.state in Delivery.FINAL or (accepted and delivery.is_last_word)
 
 
+class ResolveSerializer(Strict):
+    """The body of POST …/resolve/ (contract C11)."""
+
+    reason = serializers.CharField(max_length=500, help_text="Kept in the history.")
+
+    def get_fields(self) -> dict[str, Any]:
+        # `as` is a word of Python's own.
+        choices = serializers.ChoiceField(choices=list(WORDS), help_text="What became of it.")
+        return {"as": choices, **super().get_fields()}
+
+
 class RecipientSerializer(serializers.Serializer[Any]):
     to_kind = serializers.CharField()
     to = serializers.CharField()
@@ -202,8 +181,16 @@ class ContentProblemSerializer(serializers.Serializer[Any]):
     warning = serializers.BooleanField(help_text="It can be sent all the same.")
 
 
+class RecentSerializer(serializers.Serializer[Any]):
+    contact = serializers.IntegerField(source="contact_id")
+    name = serializers.CharField()
+    by = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
 class PreviewSerializer(serializers.Serializer[Any]):
     recipients = RecipientSerializer(many=True)
     excluded = ExclusionSerializer(many=True)
     problems = ContentProblemSerializer(many=True)
     calls = serializers.IntegerField(help_text="Calls to the provider.")
+    recent = RecentSerializer(many=True, help_text="Recipients to whom a colleague wrote lately.")

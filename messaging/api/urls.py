@@ -9,5 +9,12 @@ urlpatterns = [
     path("messages/preview/", views.Preview.as_view(), name="message-preview"),
     path("messages/<str:pk>/", views.OneMessage.as_view(), name="message"),
     path("messages/<str:pk>/cancel/", views.Cancel.as_view(), name="message-cancel"),
+    path("messages/<str:pk>/pause/", views.Pause.as_view(), name="message-pause"),
+    path("messages/<str:pk>/resume/", views.Resume.as_view(), name="message-resume"),
     path("messages/<str:pk>/deliveries/", views.Deliveries.as_view(), name="deliveries"),
+    path(
+        "messages/<str:pk>/deliveries/<str:delivery_id>/resolve/",
+        views.Resolve.as_view(),
+        name="delivery-resolve",
+    ),
 ]

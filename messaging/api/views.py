@@ -1,6 +1,6 @@
 """messages/: send, preview, follow what became of each recipient, take back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from django.db.models import Count, QuerySet
@@ -13,7 +13,7 @@ from contacts.access import get_visible
 from contacts.api.lookups import corp_named
 from crm.api.serializers import Strict
 from crm.api.views import Api, ListApi
-from messaging import outbox, wording
+from messaging import control, outbox, wording
 from messaging.api import serializers
 from messaging.api.filters import DeliveryFilters, MessageFilters
 from messaging.models import Delivery, Message
@@ -74,6 +74,7 @@ class Messages(MessageApi, ListApi):
             corp=corp_named(caller.user, body["corp"]),
             content=body["content"],
             not_before=body.get("not_before"),
+            expires_at=body.get("expires_at"),
             agent=body.get("agent"),
             **body["to"],
         )
@@ -126,6 +127,7 @@ class Preview(MessageApi):
                     for each in found.problems
                 ],
                 "calls": found.calls,
+                "recent": serializers.RecentSerializer(found.recent, many=True).data,
             }
         )
 
@@ -158,9 +160,83 @@ class Cancel(MessageApi):
 
     def _cancel(self, message: Message) -> Response:
         self.read(Strict)
-        number = outbox.cancel(message, user=self.caller.user, actor=self.caller.actor)
+        number = control.cancel(message, user=self.caller.user, actor=self.caller.actor)
         row = Message.objects.select_related("corp", "created_by").get(pk=message.pk)
         return Response({**self.show([row])[0], "cancelled": number})
+
+
+class _Control(MessageApi):
+    """One verb on a message; the answer is the message."""
+
+    required_scopes: ClassVar = {"POST": "messages:send"}
+    required_permissions: ClassVar = {"POST": SEND}
+
+    def _do(self, pk: str, act: Callable[..., object]) -> Response:
+        message = get_visible(self.request.user, self.get_queryset(), pk)
+        return self.once(lambda: self._act(message, act))
+
+    def _act(self, message: Message, act: Callable[..., object]) -> Response:
+        self.read(Strict)
+        act(message, user=self.caller.user, actor=self.caller.actor)
+        return self.answer_one(self.get_queryset().get(pk=message.pk))
+
+
+class Pause(_Control):
+    """Let what is queued wait until it is resumed."""
+
+    @extend_schema(
+        operation_id="messages_pause",
+        tags=["messages"],
+        request=None,
+        responses={200: serializers.MessageSerializer},
+        description="409 `too_late` when nothing is queued any more. Pausing a paused message changes nothing.",
+    )
+    def post(self, request: Request, pk: str) -> Response:
+        return self._do(pk, control.pause)
+
+
+class Resume(_Control):
+    """Send what waits."""
+
+    @extend_schema(
+        operation_id="messages_resume",
+        tags=["messages"],
+        request=None,
+        responses={200: serializers.MessageSerializer},
+        description="What a restore of the database held is released by managers and administrators only.",
+    )
+    def post(self, request: Request, pk: str) -> Response:
+        return self._do(pk, control.resume)
+
+
+class Resolve(Api):
+    """A person's word on a delivery whose answer was lost."""
+
+    queryset = Delivery.objects.all()
+    serializer_class = serializers.DeliverySerializer
+    required_scopes: ClassVar = {"POST": "messages:send"}
+    required_permissions: ClassVar = {"POST": ("messaging.resolve_delivery",)}
+
+    @extend_schema(
+        operation_id="messages_deliveries_resolve",
+        tags=["messages"],
+        parameters=[ID],
+        request=serializers.ResolveSerializer,
+        responses={200: serializers.DeliverySerializer},
+        description="409 `not_uncertain` when it is not, or no longer. `resend` may send it a second time.",
+    )
+    def post(self, request: Request, pk: str, delivery_id: str) -> Response:
+        message = get_visible(request.user, Message.objects.all(), pk)
+        delivery = get_visible(request.user, message.deliveries.all(), delivery_id)
+        return self.once(lambda: self._resolve(delivery))
+
+    def _resolve(self, delivery: Delivery) -> Response:
+        body = self.read(serializers.ResolveSerializer)
+        caller = self.caller
+        resolved = control.resolve(
+            delivery, word=body["as"], reason=body["reason"], user=caller.user, actor=caller.actor
+        )
+        return Response(serializers.DeliverySerializer(resolved).data)
 
 
 class Deliveries(ListApi):

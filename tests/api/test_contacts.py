@@ -253,3 +253,11 @@ def test_the_timeline_is_newest_first_and_belongs_to_one_contact(cast: Cast, sun
     told = sun.get(f"contacts/{cast.contacts['lin'].pk}/timeline/").json()["results"]
     assert [event["verb"] for event in told] == ["contact.lost", "contact.created"]
     assert set(told[0]) >= {"seq", "at", "verb", "subject_type", "subject_id", "actor", "changes"}
+
+
+def test_opted_out_is_ours_to_set_and_to_take_back(cast: Cast, lin: Caller) -> None:
+    path = f"contacts/{cast.contacts['lin'].pk}/"
+    assert lin.patch(path, {"opted_out": True}).json()["opted_out_at"]
+    assert lin.patch(path, {}).json()["opted_out_at"]
+    assert lin.patch(path, {"opted_out": False}).json()["opted_out_at"] is None
+    assert pointers(lin.patch(path, {"opted_out": "perhaps"})) == {"/opted_out": "invalid"}

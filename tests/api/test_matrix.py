@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver
 
 from contacts.models import SyncRun
 from crm.api import urls
+from messaging.models import Delivery
 from tests.api.conftest import Caller, Cast, person, text
 
 # For each role the answer to each route, in the order of ROLES. 404: out of reach; 403: not this role's verb.
@@ -46,6 +47,12 @@ WRITES: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "messages/preview/"): (200, 200, 200, 403, 403),
     ("POST", "messages/{message_of_lin}/cancel/"): (200, 200, 200, 403, 403),
     ("POST", "messages/{message_of_sun}/cancel/"): (404, 404, 200, 403, 403),
+    ("POST", "messages/{message_of_lin}/pause/"): (200, 200, 200, 403, 403),
+    ("POST", "messages/{message_of_sun}/pause/"): (404, 404, 200, 403, 403),
+    ("POST", "messages/{message_of_lin}/resume/"): (200, 200, 200, 403, 403),
+    ("POST", "messages/{message_of_sun}/resume/"): (404, 404, 200, 403, 403),
+    ("POST", "messages/{message_of_lin}/deliveries/{delivery_of_lin}/resolve/"): (403, 409, 409, 403, 403),
+    ("POST", "messages/{message_of_sun}/deliveries/{delivery_of_sun}/resolve/"): (403, 404, 409, 403, 403),
     ("POST", "sync-runs/"): (403, 403, 202, 403, 403),
     ("POST", "sync-runs/{run}/confirm/"): (403, 403, 409, 403, 403),
 }
@@ -59,6 +66,7 @@ def ids(cast: Cast) -> dict[str, int]:
     for name in ("lin", "sun"):
         answer = cast.caller(name).post("messages/", text(cast.contacts["lin"].pk))
         found[f"message_of_{name}"] = answer.json()["id"]
+        found[f"delivery_of_{name}"] = Delivery.objects.get(message=answer.json()["id"]).pk
     found["run"] = SyncRun.objects.create(corp=cast.corp, trigger="command", state="complete").pk
     return found
 
@@ -70,6 +78,8 @@ def body(method: str, path: str, cast: Cast) -> dict[str, Any]:
         return text(cast.contacts["lin"].pk)
     if path.startswith("follow-users/"):
         return {"stage": "won"}
+    if path.endswith("resolve/"):
+        return {"as": "failed", "reason": "asked"}
     if path == "sync-runs/":
         return {"corp": "ww-south"}
     return {"name": "x"} if method == "PATCH" else {}

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from crm.models import Event
 from crm.providers.content import Content, MiniprogramNotice, Text
-from messaging import delivery, outbox, tasks
+from messaging import control, delivery, outbox, tasks
 from messaging.models import Attempt, Delivery, Message
 from tests import factories
 from tests.messaging.house import House, wait_until
@@ -270,7 +270,7 @@ def test_deliver_when_a_failed_try_comes_back_after_cancel_then_it_is_cancelled(
     message = compose(direct, contacts=direct.ids[:2])
     in_flight, _waiting = message.deliveries.order_by("pk")
     Delivery.objects.filter(pk=in_flight.pk).update(state="sending", attempts=1)
-    outbox.cancel(message, user=direct.user, actor="user:test")
+    control.cancel(message, user=direct.user, actor="user:test")
     Delivery.objects.filter(pk=in_flight.pk).update(state="queued")
     tasks.deliver(message.pk)
     message.refresh_from_db()

@@ -8,7 +8,7 @@ from crm import roles
 from crm.errors import Conflict, Invalid, NotAllowed, NotFound
 from crm.models import Event
 from crm.providers.content import Content, MiniprogramNotice, Text
-from messaging import outbox, wording
+from messaging import control, outbox, wording
 from messaging.models import Delivery, Message
 from tests import factories
 from tests.messaging.house import House
@@ -232,7 +232,7 @@ def test_preview_when_official_and_every_follower_left_then_no_relation(official
 
 def test_cancel_when_queued_then_nothing_is_sent_later(direct: House) -> None:
     message = compose(direct, contacts=direct.ids)
-    assert outbox.cancel(message, user=direct.user, actor="user:test") == 5
+    assert control.cancel(message, user=direct.user, actor="user:test") == 5
     message.refresh_from_db()
     assert message.state == "cancelled"
     assert message.deliveries.counts() == {"cancelled": 5}
@@ -245,14 +245,14 @@ def test_cancel_when_nothing_is_queued_then_too_late(direct: House) -> None:
     message = compose(direct, contacts=direct.ids)
     message.deliveries.update(state=Delivery.State.SENDING)
     with pytest.raises(Conflict) as caught:
-        outbox.cancel(message, user=direct.user, actor="user:test")
+        control.cancel(message, user=direct.user, actor="user:test")
     assert caught.value.code == "too_late"
 
 
 def test_cancel_when_the_message_is_not_ones_own_then_not_found(direct: House) -> None:
     message = compose(direct, contacts=direct.ids)
     with pytest.raises(NotFound):
-        outbox.cancel(message, user=sales(direct, direct.userids[0]), actor="user:test")
+        control.cancel(message, user=sales(direct, direct.userids[0]), actor="user:test")
 
 
 @pytest.mark.parametrize("many", [1, 40, 500])

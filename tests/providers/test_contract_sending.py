@@ -6,20 +6,13 @@ import orjson
 import pytest
 
 from crm.providers.base import Capability
-from crm.providers.content import Content, MiniprogramNotice, Text
+from crm.providers.content import Content, Image, Text
 from crm.providers.errors import BadCredential, ProviderError, RateLimited, Refused, Unavailable, Unsupported
 from crm.providers.records import NewContact, SendReceipt
+from tests.providers.contents import NOTICE, mass_text, to_employees
 from tests.providers.corps import Corp
 
 TEXT = Text("你好，报价单已发出 😀")
-NOTICE = MiniprogramNotice(
-    appid="wx00000000000000aa",
-    title="合同待确认",
-    page="pages/order/view?id=7",
-    description="请尽快处理",
-    emphasis_first_item=True,
-    content_item=(("客户", "北方工厂"), ("", ""), ("截止", "周五")),
-)
 CONTACT_SEND = {"direct": "externalcontact/message/send", "official": "externalcontact/add_msg_template"}
 
 
@@ -40,6 +33,32 @@ def test_employees_receive_it(corp: Corp, content: Content) -> None:
     got = corp.sim.messages(corp=corp.corp)
     assert sorted(message["to"] for message in got) == sorted(listed)
     assert {message["msgtype"] for message in got} == {content.msgtype}
+
+
+def test_employees_receive_every_type(corp: Corp) -> None:
+    (to, *_) = corp.provider.directory().listed
+    media_id = corp.provider.upload_media("image", "a.png", b"0123456789")
+    contents = to_employees(media_id)
+    for content in contents:
+        assert corp.provider.check(content, to_kind="employee") == []
+        assert send(corp, content, "employee", [to]).msgid
+    asked = [each["body"] for each in corp.sim.journal(api="message/send")]
+    got = corp.sim.messages(corp=corp.corp)
+    assert [message["msgtype"] for message in got] == [content.msgtype for content in contents]
+    assert all(
+        is_shown(told[told["msgtype"]], each["content"]) for told, each in zip(asked, got, strict=True)
+    )
+    for option in ("safe", "enable_id_trans"):
+        assert [told.get(option, 0) for told in asked] == [getattr(each, option, 0) for each in contents]
+
+
+def is_shown(told: Any, shown: Any) -> bool:
+    """Whether all that was told is in what the phone shows."""
+    if isinstance(told, dict):
+        return all(is_shown(value, shown[name]) for name, value in told.items())
+    if isinstance(told, list):
+        return len(told) == len(shown) and all(map(is_shown, told, shown))
+    return bool(told == shown)
 
 
 def test_employees_named_in_vain_are_refused_under_our_spelling(corp: Corp) -> None:
@@ -96,6 +115,32 @@ def test_the_cover_is_uploaded_once(official: Corp) -> None:
     for _ in range(2):
         send(official, NOTICE, "contact", [external_userid], sender=userid)
     assert len(official.sim.journal(api="media/upload")) == 1
+
+
+@pytest.mark.parametrize("words", ["春季价目表已出", ""])
+def test_a_mass_text_arrives_with_its_attachments(official: Corp, words: str) -> None:
+    userid, external_userid = official.listed_contact()
+    content = mass_text(official.provider.upload_media("image", "a.png", b"0123456789"), words)
+    assert official.provider.check(content, to_kind="contact") == []
+    receipt = send(official, content, "contact", [external_userid], sender=userid)
+    official.sim.confirm(official.corp, receipt.msgid, userid)
+    (message,) = official.sim.messages(corp=official.corp)
+    assert (message["to"], message["content"]["text"]) == (external_userid, words)
+    assert message["content"]["attachments"] == [each.as_json() for each in content.attachments]
+
+
+def test_contacts_cannot_be_sent_the_other_types(corp: Corp) -> None:
+    for content in to_employees("m1"):
+        found = [(each.pointer, each.code) for each in corp.provider.check(content, to_kind="contact")]
+        is_theirs = content.msgtype in ("text", "miniprogram_notice")
+        assert (("/msgtype", "unsupported_type") in found) is not is_theirs
+
+
+def test_a_media_that_nobody_uploaded_is_refused(corp: Corp) -> None:
+    (to, *_) = corp.provider.directory().listed
+    with pytest.raises(Refused) as caught:
+        send(corp, Image("m-unknown"), "employee", [to])
+    assert (caught.value.errcode, caught.value.outcome) == (40007, "not_done")
 
 
 def test_mass_send_results_say_why_not(official: Corp) -> None:

@@ -8,20 +8,26 @@ from typing import Any
 import orjson
 import pytest
 
-from crm.providers.content import Content, MiniprogramNotice, Text
+from crm.providers.attachments import LinkAttachment
+from crm.providers.content import Content, MiniprogramNotice, Text, Voice
 from crm.providers.errors import Refused
+from crm.providers.records import Problem
 from crm.providers.wecom import messages
 from crm.providers.wecom.cover import cover_png
 
 NOTICE = MiniprogramNotice(appid="wx00000000000000aa", title="合同待确认", page="pages/a?id=1")
 
 
+def problems(content: Content, *, mass: bool = False) -> list[Problem]:
+    return messages.mass_problems(content) if mass else messages.employee_problems(content)
+
+
 def blocking(content: Content, *, mass: bool = False) -> list[tuple[str, str]]:
-    return [(p.pointer, p.code) for p in messages.problems(content, mass=mass) if not p.warning]
+    return [(p.pointer, p.code) for p in problems(content, mass=mass) if not p.warning]
 
 
 def warnings(content: Content, *, mass: bool = False) -> list[tuple[str, str]]:
-    return [(p.pointer, p.code) for p in messages.problems(content, mass=mass) if p.warning]
+    return [(p.pointer, p.code) for p in problems(content, mass=mass) if p.warning]
 
 
 def notice(**fields: Any) -> MiniprogramNotice:
@@ -38,7 +44,7 @@ def test_text_is_measured_in_utf8_bytes(mass: bool, limit: int) -> None:
 
 
 def test_too_long_says_limit_length_and_unit() -> None:
-    (problem,) = messages.problems(Text("汉" * 700), mass=False)
+    (problem,) = problems(Text("汉" * 700))
     assert problem.params == {"limit": 2048, "length": 2100, "unit": "bytes"}
 
 
@@ -55,7 +61,7 @@ def test_characters_nobody_can_write_are_refused(character: str) -> None:
 
 
 def test_sound_notice_has_no_problem() -> None:
-    assert messages.problems(notice(content_item=(("客户", "北方工厂"),)), mass=False) == []
+    assert problems(notice(content_item=(("客户", "北方工厂"),))) == []
 
 
 @pytest.mark.parametrize("name", ["title", "description"])
@@ -113,6 +119,15 @@ def test_mass_notice_warns_of_what_an_attachment_cannot_show() -> None:
     ]
 
 
+def test_a_text_with_attachments_may_be_empty_and_then_has_no_text() -> None:
+    attached = Text(" ", attachments=(LinkAttachment("t", "https://a"),))
+    assert blocking(attached, mass=True) == []
+    assert blocking(Text(""), mass=True) == [("/text/content", "empty")]
+    body = orjson.loads(messages.mass_body(attached, to=["wm1"], sender="lin"))
+    assert "text" not in body
+    assert body["attachments"] == [{"msgtype": "link", "link": {"title": "t", "url": "https://a"}}]
+
+
 def test_employee_body_joins_recipients_and_writes_real_characters() -> None:
     body = messages.employee_body(Text("你好"), to=["Lin", "wang"], agentid="1000002")
     assert "你好".encode() in body
@@ -167,7 +182,8 @@ def test_mass_body_carries_sender_and_attachment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "sender", "code"), [(NOTICE, "lin", "no_cover"), (Text("a"), "", "no_sender")]
+    ("content", "sender", "code"),
+    [(NOTICE, "lin", "no_cover"), (Text("a"), "", "no_sender"), (Voice("m"), "lin", "unsupported_type")],
 )
 def test_mass_body_refuses_what_is_not_ready(content: Content, sender: str, code: str) -> None:
     with pytest.raises(Refused) as caught:

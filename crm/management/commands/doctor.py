@@ -19,6 +19,7 @@ from crm.fields import Undecryptable
 from crm.health import WORKER_MAY_BE_SILENT, missing_migrations
 from crm.models import Agent, Corp, Heartbeat
 from crm.providers.errors import ProviderError
+from messaging import control
 from messaging.models import Delivery
 
 DUE_WITHIN = timedelta(minutes=5)
@@ -45,9 +46,17 @@ class Command(OurCommand):
         parser.add_argument(
             "--online", action="store_true", help="ask each provider for a token and the visible range"
         )
+        parser.add_argument(
+            "--post-restore",
+            action="store_true",
+            help="after a backup was restored: hold every open message until a person resumes it",
+        )
         self.add_json(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["post_restore"]:
+            held = control.hold_after_restore(actor="command")
+            self.stderr.write(f"{held} open messages are held until a person resumes them.")
         findings = list(examine(online=options["online"]))
         healthy = all(finding.ok for finding in findings)
         if options["json"]:

@@ -46,6 +46,9 @@ class WeComClient(Provider):
         self.tally = self._caller.tally
 
     @abstractmethod
+    def _contact_problems(self, content: Content) -> list[Problem]: ...
+
+    @abstractmethod
     def _contact_body(self, content: Content, *, to: Sequence[str], sender: str) -> bytes: ...
 
     @abstractmethod
@@ -54,12 +57,9 @@ class WeComClient(Provider):
     ) -> SendReceipt: ...
 
     def check(self, content: Content, *, to_kind: str) -> list[Problem]:
-        return messages.problems(content, mass=self._is_mass(to_kind))
-
-    def _is_mass(self, to_kind: str) -> bool:
-        """Whether a send to `to_kind` becomes a task that an employee confirms."""
-        self._is_for_contacts(to_kind)
-        return False
+        if self._is_for_contacts(to_kind):
+            return self._contact_problems(content)
+        return messages.employee_problems(content)
 
     def _is_for_contacts(self, to_kind: str) -> bool:
         if to_kind not in self.recipients_per_send:

@@ -12,6 +12,7 @@ from crm.providers.records import (
     EmployeeRecord,
     NewContact,
     Page,
+    Problem,
     SendReceipt,
     SendResult,
     TagRecord,
@@ -107,6 +108,9 @@ class Direct(WeComClient):
         except Unstorable as problem:
             reason = str(problem)
         raise Malformed(f"externalcontact/add: {reason}", code="not_json", outcome="unknown")
+
+    def _contact_problems(self, content: Content) -> list[Problem]:
+        return messages.contact_problems(content)
 
     def _contact_body(self, content: Content, *, to: Sequence[str], sender: str) -> bytes:
         return messages.contact_body(content, to=to)

@@ -3,14 +3,38 @@
 Limits: docs/reference/protocol-wecom.md 2.4, 3.7, 3.9. Bytes are UTF-8; 汉字 are counted as code points.
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from crm.providers.content import Content, MiniprogramNotice, Text
+from crm.providers.attachments import MiniprogramAttachment
+from crm.providers.content import (
+    Content,
+    File,
+    Image,
+    Markdown,
+    MiniprogramNotice,
+    Mpnews,
+    News,
+    TemplateCard,
+    Text,
+    Textcard,
+    Video,
+    Voice,
+)
 from crm.providers.errors import Refused
 from crm.providers.records import Problem
+from crm.providers.wecom.articles import (
+    markdown_problems,
+    media_problems,
+    mpnews_problems,
+    news_problems,
+    textcard_problems,
+    video_problems,
+)
+from crm.providers.wecom.attachments import attachment_problems
 from crm.providers.wecom.caller import encode
+from crm.providers.wecom.cards import card_problems
+from crm.providers.wecom.measuring import most_bytes, most_characters, most_entries, required, unwritable
 
 TEXT_BYTES = 2048  # message/send cuts silently beyond; externalcontact/message/send: not documented, the same
 MASS_TEXT_BYTES = 4000
@@ -20,82 +44,98 @@ PAGE_BYTES = 1024
 ITEMS, KEY_LENGTH, VALUE_LENGTH = 10, 10, 30
 DUPLICATE_CHECK_MAX_S = 14400
 
-_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
+
+def employee_problems(content: Content) -> list[Problem]:
+    """What stands against `content` in `message/send`."""
+    own = _OF_EMPLOYEES[type(content)](content)
+    return [*unwritable(content.as_json()), *_without(content, "attachments"), *own]
 
 
-def problems(content: Content, *, mass: bool) -> list[Problem]:
-    """What stands against `content`; `mass` is a mass message to contacts (add_msg_template)."""
+def contact_problems(content: Content) -> list[Problem]:
+    """What stands against `content` in `externalcontact/message/send` (dialect direct)."""
+    if not isinstance(content, Text | MiniprogramNotice):
+        return [Problem("/msgtype", "unsupported_type")]
+    beside = _without(content, "safe", "enable_id_trans", "attachments")
+    return [*unwritable(content.as_json()), *beside, *_OF_EMPLOYEES[type(content)](content)]
+
+
+def mass_problems(content: Content) -> list[Problem]:
+    """What stands against `content` in a mass message to contacts (`add_msg_template`)."""
     if isinstance(content, Text):
-        return list(_text_problems(content, MASS_TEXT_BYTES if mass else TEXT_BYTES))
-    found = list(_notice_characters(content))
-    return found + list(_attachment_problems(content) if mass else _notice_problems(content))
+        own = _mass_text_problems(content)
+    elif isinstance(content, MiniprogramNotice):
+        own = _mass_notice_problems(content)
+    else:
+        return [Problem("/msgtype", "unsupported_type")]
+    return [*unwritable(content.as_json()), *_without(content, "safe", "enable_id_trans"), *own]
 
 
-def _text_problems(content: Text, limit: int) -> Iterator[Problem]:
-    at = "/text/content"
+def _without(content: Content, *names: str) -> Iterator[Problem]:
+    """What would go unheard with these recipients."""
+    for name in names:
+        if getattr(content, name, None):
+            yield Problem(f"/{name}", "unsupported_option")
+
+
+def _text_problems(content: Text) -> Iterator[Problem]:
     if not content.content.strip():
-        yield Problem(at, "empty")
-    if _UNWRITABLE.search(content.content):
-        yield Problem(at, "invalid_characters")
-    yield from _bytes(at, content.content, limit)
+        yield Problem("/text/content", "empty")
+    yield from most_bytes("/text/content", content.content, TEXT_BYTES)
+
+
+def _mass_text_problems(content: Text) -> Iterator[Problem]:
+    if not content.content.strip() and not content.attachments:
+        yield Problem("/text/content", "empty")
+    yield from most_bytes("/text/content", content.content, MASS_TEXT_BYTES)
+    yield from attachment_problems(content.attachments)
 
 
 def _notice_problems(notice: MiniprogramNotice) -> Iterator[Problem]:
     at = "/miniprogram_notice"
-    yield from _required(at, notice, "appid", "title")
-    yield from _bytes(f"{at}/page", notice.page, PAGE_BYTES)
+    yield from required(at, notice, "appid", "title")
+    yield from most_bytes(f"{at}/page", notice.page, PAGE_BYTES)
     for name, value in (("title", notice.title), ("description", notice.description)):
         low, high = TITLE_LENGTH
-        yield from _characters(f"{at}/{name}", value, high)
+        yield from most_characters(f"{at}/{name}", value, high)
         if value and len(value) < low:
             params = {"limit": low, "length": len(value), "unit": "characters"}
             yield Problem(f"{at}/{name}", "too_short", params, warning=True)
+    yield from _item_problems(f"{at}/content_item", notice)
+
+
+def _item_problems(at: str, notice: MiniprogramNotice) -> Iterator[Problem]:
     pairs = [(n, pair) for n, pair in enumerate(notice.content_item) if any(pair)]
-    if len(pairs) > ITEMS:
-        yield Problem(f"{at}/content_item", "too_many", {"limit": ITEMS, "length": len(pairs)})
+    yield from most_entries(at, pairs, ITEMS)
     for n, (key, value) in pairs:
-        pair_at = f"{at}/content_item/{n}"
         if not key or not value:
-            yield Problem(f"{pair_at}/{'value' if key else 'key'}", "half_empty")
-        yield from _characters(f"{pair_at}/key", key, KEY_LENGTH)
-        yield from _characters(f"{pair_at}/value", value, VALUE_LENGTH)
+            yield Problem(f"{at}/{n}/{'value' if key else 'key'}", "half_empty")
+        yield from most_characters(f"{at}/{n}/key", key, KEY_LENGTH)
+        yield from most_characters(f"{at}/{n}/value", value, VALUE_LENGTH)
 
 
-def _attachment_problems(notice: MiniprogramNotice) -> Iterator[Problem]:
+def _mass_notice_problems(notice: MiniprogramNotice) -> Iterator[Problem]:
     at = "/miniprogram_notice"
-    yield from _required(at, notice, "appid", "title", "page")
-    yield from _bytes(f"{at}/title", notice.title, MASS_TITLE_BYTES)
-    yield from _bytes(f"{at}/page", notice.page, PAGE_BYTES)
+    yield from required(at, notice, "appid", "title", "page")
+    yield from most_bytes(f"{at}/title", notice.title, MASS_TITLE_BYTES)
+    yield from most_bytes(f"{at}/page", notice.page, PAGE_BYTES)
     for name in ("description", "content_item"):
         if getattr(notice, name):  # a mini-program attachment has no place for them
             yield Problem(f"{at}/{name}", "not_shown", warning=True)
 
 
-def _notice_characters(notice: MiniprogramNotice) -> Iterator[Problem]:
-    at = "/miniprogram_notice"
-    for name in ("appid", "title", "page", "description"):
-        if _UNWRITABLE.search(getattr(notice, name)):
-            yield Problem(f"{at}/{name}", "invalid_characters")
-    for n, (key, value) in enumerate(notice.content_item):
-        if _UNWRITABLE.search(key + value):
-            yield Problem(f"{at}/content_item/{n}", "invalid_characters")
-
-
-def _required(at: str, notice: MiniprogramNotice, *names: str) -> Iterator[Problem]:
-    for name in names:
-        if not getattr(notice, name).strip():
-            yield Problem(f"{at}/{name}", "required")
-
-
-def _bytes(pointer: str, value: str, limit: int) -> Iterator[Problem]:
-    length = len(value.encode("utf-8", "surrogatepass"))
-    if length > limit:
-        yield Problem(pointer, "too_long", {"limit": limit, "length": length, "unit": "bytes"})
-
-
-def _characters(pointer: str, value: str, limit: int) -> Iterator[Problem]:
-    if len(value) > limit:
-        yield Problem(pointer, "too_long", {"limit": limit, "length": len(value), "unit": "characters"})
+_OF_EMPLOYEES: dict[type[Content], Callable[[Any], Iterator[Problem]]] = {
+    Text: _text_problems,
+    Image: media_problems,
+    Voice: media_problems,
+    Video: video_problems,
+    File: media_problems,
+    Textcard: textcard_problems,
+    News: news_problems,
+    Mpnews: mpnews_problems,
+    Markdown: markdown_problems,
+    MiniprogramNotice: _notice_problems,
+    TemplateCard: card_problems,
+}
 
 
 def employee_body(content: Content, *, to: Sequence[str], agentid: str, duplicate_check_s: int = 0) -> bytes:
@@ -121,7 +161,7 @@ def mass_body(content: Content, *, to: Sequence[str], sender: str) -> bytes:
         raise Refused("A mass message needs the employee who sends it.", code="no_sender")
     recipients = _recipients(to, most=10_000)
     return encode(
-        {"chat_type": "single", "external_userid": recipients, "sender": sender, **_attachment(content)}
+        {"chat_type": "single", "external_userid": recipients, "sender": sender, **_mass_payload(content)}
     )
 
 
@@ -136,18 +176,17 @@ def _payload(content: Content) -> dict[str, Any]:
     return payload
 
 
-def _attachment(content: Content) -> dict[str, Any]:
+def _mass_payload(content: Content) -> dict[str, Any]:
     if isinstance(content, Text):
-        return {"text": {"content": content.content}}
+        text = {"text": {"content": content.content}} if content.content.strip() else {}
+        attached = [each.as_json() for each in content.attachments]
+        return {**text, "attachments": attached} if attached else text
+    if not isinstance(content, MiniprogramNotice):
+        raise Refused("A mass message cannot carry this content.", code="unsupported_type")
     if not content.pic_media_id:
         raise Refused("The mini-program attachment has no cover yet: call prepare() first.", code="no_cover")
-    card = {
-        "title": content.title,
-        "pic_media_id": content.pic_media_id,
-        "appid": content.appid,
-        "page": content.page,
-    }
-    return {"attachments": [{"msgtype": "miniprogram", "miniprogram": card}]}
+    card = MiniprogramAttachment(content.title, content.pic_media_id, content.appid, content.page)
+    return {"attachments": [card.as_json()]}
 
 
 def _recipients(to: Sequence[str], *, most: int) -> list[str]:

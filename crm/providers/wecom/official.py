@@ -16,6 +16,7 @@ from crm.providers.records import (
     Directory,
     NewContact,
     Page,
+    Problem,
     SendReceipt,
     SendResult,
     TagRecord,
@@ -131,11 +132,9 @@ class Official(WeComClient):
     def create_contact(self, contact: NewContact) -> str:
         raise Unsupported("Official WeCom has no call that creates a contact; use a contact way.")
 
-    def _is_mass(self, to_kind: str) -> bool:
-        return self._is_for_contacts(to_kind)
-
     def prepare(self, content: Content, *, to_kind: str) -> Content:
-        if not self._is_mass(to_kind) or not isinstance(content, MiniprogramNotice) or content.pic_media_id:
+        is_mass = self._is_for_contacts(to_kind)
+        if not is_mass or not isinstance(content, MiniprogramNotice) or content.pic_media_id:
             return content
         return dataclasses.replace(content, pic_media_id=self._cover_media_id())
 
@@ -147,6 +146,9 @@ class Official(WeComClient):
                 media_id = self.upload_media("image", "cover.png", cover_png())
                 self._cover = (media_id, time.monotonic())
             return media_id
+
+    def _contact_problems(self, content: Content) -> list[Problem]:
+        return messages.mass_problems(content)
 
     def _contact_body(self, content: Content, *, to: Sequence[str], sender: str) -> bytes:
         return messages.mass_body(content, to=to, sender=sender)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from crm.simulator.wecom.call import Call, Refused
+from crm.simulator.wecom.cards import check_card
 
 Content = dict[str, Any]
 _APPID = re.compile(r"wx[0-9A-Za-z]{16}")
@@ -109,17 +110,20 @@ def _news(call: Call, told: Content) -> Content:
 
 
 def _mpnews(call: Call, told: Content) -> Content:
+    shown = []
     for article in _articles(told):
         words(article, "title", missing=41016)
         words(article, "content", missing=44004, most_bytes=666 * 1024)
         stored_media(call, article, "thumb_media_id")
         if len(words(article, "author").encode("utf-8", "replace")) > 64:
             raise Refused(45032)
-    return told
+        title, digest = cut(words(article, "title"), 128), cut(words(article, "digest"), 512)
+        shown.append(article | {"title": title, "digest": digest})
+    return {"articles": shown}
 
 
 def _template_card(call: Call, told: Content) -> Content:
-    words(told, "card_type", missing=40063)
+    check_card(told)
     return told
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from crm.simulator.records import Employee, Sent
 from crm.simulator.wecom.call import Call, Refused, ok
+from crm.simulator.wecom.cards import INTERACTIVE
 from crm.simulator.wecom.content import Content, read_content
 
-_INTERACTIVE = ("button_interaction", "vote_interaction", "multiple_interaction")
+_CONFIDENTIAL = ("text", "image", "video", "file", "mpnews")  # `safe` is in the field lists of these alone
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ def send(call: Call) -> bytes:
         raise Refused(48002, "the contacts-sync secret may not send")
     msgtype = call.text("msgtype", missing=40008)
     _check_agentid(call, msgtype)
+    _check_options(call, msgtype)
     content = read_content(call, msgtype)
     if msgtype == "miniprogram_notice" and call.params.get("touser") == "@all":
         raise Refused(40031, "@all is not supported by miniprogram_notice")
@@ -55,9 +57,18 @@ def send(call: Call) -> bytes:
     if msgid is None:
         _check_day(call, len(receivers.members))
         msgid = _deliver(call, receivers, msgtype, content)
-    if msgtype == "template_card" and content["card_type"] in _INTERACTIVE:
+    if msgtype == "template_card" and content["card_type"] in INTERACTIVE:
         told["response_code"] = "rc" + msgid
     return ok(**told, msgid=msgid)
+
+
+def _check_options(call: Call, msgtype: str) -> None:
+    """How WeCom refuses them is not documented: 40058, as other bad parameters."""
+    most = 0 if msgtype not in _CONFIDENTIAL else 2 if msgtype == "mpnews" else 1
+    if not 0 <= call.number("safe", 0) <= most:
+        raise Refused(40058, "safe")
+    if call.number("enable_id_trans", 0) not in (0, 1):
+        raise Refused(40058, "enable_id_trans")
 
 
 def _check_agentid(call: Call, msgtype: str) -> None:
