@@ -92,6 +92,7 @@ _CODES: Final[Mapping[str, Promise]] = {
     "not_friend": _("The contact has removed this employee."),
     "over_cap": _("The contact has already got as many mass messages as the provider allows."),
     "id_taken": _("The provider keeps this person under an id that another contact here has already."),
+    "stopped": _("The mass send was stopped before the employee confirmed it."),
     "never_confirmed": _("The employee did not confirm it within 30 days."),
     "crashed": _("This program failed while sending it; its log says more."),
     "worker_lost": _("The worker that was sending it went away."),
@@ -102,6 +103,7 @@ _OURS: Final = frozenset(
     {
         "not_friend",
         "over_cap",
+        "stopped",
         "never_confirmed",
         "worker_lost",
         "no_agent",

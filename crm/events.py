@@ -13,6 +13,7 @@ VERBS: Final = frozenset(
         *(f"tag.{what}" for what in ("created", "updated", "deleted")),
         *(f"employee.{what}" for what in ("created", "updated", "left", "returned")),
         *(f"message.{what}" for what in ("created", "cancelled", "paused", "resumed")),
+        *(f"message.{what}" for what in ("recalled", "reminded", "stopped")),
         *(
             f"delivery.{state}"
             for state in (

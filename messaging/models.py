@@ -170,6 +170,7 @@ class Delivery(models.Model):
         verbose_name=_("last attempt"),
     )
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True, blank=True)
+    recalled_at = models.DateTimeField(_("taken back at"), null=True, blank=True)
     msgid = models.CharField(_("msgid"), max_length=255, blank=True)
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
@@ -194,3 +195,45 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.to}"
+
+
+class Errand(models.Model):
+    """Something a person asks of the provider about a message it already took, done once by a worker."""
+
+    class Kind(models.TextChoices):
+        RECALL = "recall", _("take back")
+        REMIND = "remind", _("remind the employee")
+        STOP = "stop", _("stop the mass send")
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("queued")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    message = models.ForeignKey(
+        Message, on_delete=models.CASCADE, related_name="errands", verbose_name=_("message")
+    )
+    kind = models.CharField(_("kind"), max_length=16, choices=Kind)
+    # One call of the provider: the message may have gone out in several.
+    msgid = models.CharField(_("msgid"), max_length=255)
+    state = models.CharField(_("state"), max_length=16, choices=State, default=State.QUEUED)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt"), default=timezone.now)
+    code = models.CharField(_("code"), max_length=32, blank=True)
+    errcode = models.IntegerField(_("errcode"), null=True, blank=True)
+    errmsg = models.CharField(_("errmsg"), max_length=500, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField(_("asked at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("errand")
+        verbose_name_plural = _("errands")
+        ordering = ("id",)
+        indexes = (
+            models.Index(fields=("next_attempt_at",), name="errand_queued", condition=Q(state="queued")),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.message}"

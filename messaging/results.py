@@ -37,6 +37,7 @@ STILL_DISPATCHED: Final = 41063  # of this task; any other Unavailable is of the
 REASONS: Final = {
     "not_friend": "The contact has removed this employee.",
     "over_cap": "The contact has already got as many mass messages as the provider allows.",
+    "stopped": "The mass send was stopped before the employee confirmed it.",
     "never_confirmed": "The employee did not confirm it within 30 days.",
 }
 
@@ -101,6 +102,15 @@ def _ask(task: Task, provider: Provider) -> int:
     return found + _give_up(task) if task.is_given_up() else found
 
 
+def close_stopped(message: Message, msgid: str, provider: Provider) -> None:
+    """After a mass send was stopped: what was confirmed before stays delivered, nobody confirms the rest."""
+    senders = message.deliveries.filter(msgid=msgid).values_list("sender", flat=True).distinct()
+    for sender in list(senders.order_by()):
+        task = Task(message.agent_id, msgid, sender, timezone.now())
+        _record(task, provider.result(msgid, sender=sender))
+        _refuse_waiting(task, "stopped")
+
+
 def _leave_alone(agent_id: int) -> None:
     """Let the others have their turn next time: the tasks of this agent would come first again."""
     now = timezone.now()
@@ -151,9 +161,13 @@ def _record(task: Task, results: Iterable[SendResult]) -> int:
 
 def _give_up(task: Task) -> int:
     """An employee who did not confirm for so long will not: the provider is asked no more."""
+    return _refuse_waiting(task, "never_confirmed")
+
+
+def _refuse_waiting(task: Task, reason: str) -> int:
     with transaction.atomic():
         rows = list(task.waiting().select_related("message").select_for_update(of=("self",)))
-        _move(rows, State.REFUSED, "never_confirmed")
+        _move(rows, State.REFUSED, reason)
     close_ended(Message.objects.filter(pk__in={row.message_id for row in rows}))
     return len(rows)
 

@@ -1,11 +1,15 @@
 """Queue entries: an id in, one call out."""
 
-from crm.queue import is_idle, ring
-from messaging import delivery, results
+from crm.queue import MAIN, is_idle, ring
+from messaging import delivery, errands, results
 
 
 def deliver(message_id: int) -> None:
     delivery.deliver(message_id)
+
+
+def run_errands(message_id: int) -> None:
+    errands.run(message_id)
 
 
 def poll_due() -> None:
@@ -20,3 +24,6 @@ def poll_results() -> None:
 
 def sweep() -> None:
     delivery.recover()
+    if is_idle(MAIN):
+        for message_id in errands.unattended():
+            ring("messaging.tasks.run_errands", message_id)

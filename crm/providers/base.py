@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from crm.providers.content import Content
+from crm.providers.errors import Unsupported
 from crm.providers.records import (
     ContactRecord,
     Directory,
@@ -28,6 +29,8 @@ class Capability(StrEnum):
     MESSAGE_CONTACT = "message_contact"
     MASS_MESSAGE_CONTACT = "mass_message_contact"
     MESSAGE_EMPLOYEE = "message_employee"
+    RECALL = "recall"  # of messages to employees
+    REMIND = "remind"  # of a mass send, and to stop one
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +163,18 @@ class Provider(ABC):
 
         `sender` "" asks for every sender of the task. Raises Unavailable while the task is being dispatched.
         """
+
+    def recall(self, msgid: str) -> None:
+        """Take a message to employees back, within 24 hours. Doing it twice does no harm."""
+        raise Unsupported("This provider has no call that takes a message back.")
+
+    def remind(self, msgid: str) -> None:
+        """Ask the employees of a mass send once more to confirm it; the provider allows 3 times in 24 hours."""
+        raise Unsupported("This provider has no call that reminds of a mass send.")
+
+    def stop(self, msgid: str) -> None:
+        """Let nobody confirm the mass send any more; what was confirmed stays sent. Twice does no harm."""
+        raise Unsupported("This provider has no call that stops a mass send.")
 
     @abstractmethod
     def upload_media(self, kind: str, filename: str, data: bytes) -> str:

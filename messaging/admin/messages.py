@@ -1,6 +1,7 @@
 """Messages: what was sent, to whom, and what became of it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -22,12 +23,29 @@ from crm.admin_base import ReadOnlyAdmin, actor_of
 from crm.admin_cells import badge, moment, state_badge, two_lines
 from crm.admin_words import provider_sentence
 from crm.errors import CrmError
-from messaging import control
+from messaging import control, errands
 from messaging.admin.sending import SendingMixin
 from messaging.forms import ResolveForm
-from messaging.models import Delivery, Message
+from messaging.models import Delivery, Errand, Message
 
 SHOWN = 500
+ERRANDS = {
+    Errand.Kind.RECALL: (
+        _("Take it back"),
+        _("It disappears from the employees' WeCom. What they have read they have read."),
+        "danger",
+    ),
+    Errand.Kind.REMIND: (
+        _("Remind the employees"),
+        _("WeCom asks those who have not confirmed the mass send once more: at most 3 times in 24 hours."),
+        "primary",
+    ),
+    Errand.Kind.STOP: (
+        _("Stop the mass send"),
+        _("Who has not confirmed it cannot any more. What was confirmed stays sent."),
+        "danger",
+    ),
+}
 
 
 class MessageStateFilter(ChoiceFilter):
@@ -66,6 +84,15 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
             path("<int:pk>/cancel/", wrap(self.cancel_view), name="messaging_message_cancel"),
             path("<int:pk>/pause/", wrap(self.pause_view), name="messaging_message_pause"),
             path("<int:pk>/resume/", wrap(self.resume_view), name="messaging_message_resume"),
+            *(
+                path(
+                    f"<int:pk>/{kind}/",
+                    wrap(self.errand_view),
+                    {"kind": kind.value},
+                    name=f"messaging_message_{kind}",
+                )
+                for kind in Errand.Kind
+            ),
             path(
                 "<int:pk>/resolve/<int:delivery_id>/",
                 wrap(self.resolve_view),
@@ -152,6 +179,19 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
             flash.error(request, str(error))
         return HttpResponseRedirect(self.url("change", pk))
 
+    def errand_view(self, request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+        """Take back, remind, stop: asked first, then left to a worker."""
+        message = self.get_visible(request, pk)
+        if not request.user.has_perm(control.SEND):
+            raise PermissionDenied
+        if request.method == "POST":
+            ask = partial(errands.ask, kind=Errand.Kind(kind))
+            return self._act(request, pk, ask, _now("The provider is asked; the page says what it answers."))
+        title, text, tone = ERRANDS[Errand.Kind(kind)]
+        return self.confirm_page(
+            request, title=title, text=text, button=title, tone=tone, obj=message, back=self.url("change", pk)
+        )
+
     def resolve_view(self, request: HttpRequest, pk: int, delivery_id: int) -> HttpResponse:
         """What became of a delivery whose answer was lost: a person looked, and says so."""
         message = self.get_visible(request, pk)
@@ -202,6 +242,17 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
     @admin.display(description=_("created at"))
     def created_cell(self, message: Message) -> SafeString:
         return moment(message.created_at)
+
+
+def _offers(request: HttpRequest, message: Message) -> list[tuple[str, Any]]:
+    """(address, label) of what can still be asked of the provider about it."""
+    if not request.user.has_perm(control.SEND):
+        return []
+    return [
+        (reverse(f"admin:messaging_message_{kind}", args=(message.pk,)), title)
+        for kind, (title, _text, _tone) in ERRANDS.items()
+        if errands.may(message, kind)
+    ]
 
 
 def is_held(message: Message) -> bool:
@@ -271,6 +322,8 @@ def message_context(request: HttpRequest, message: Message) -> dict[str, Any]:
         "has_more": len(deliveries) > SHOWN,
         "is_held": is_held(message),
         "is_open": message.state == Message.State.OPEN,
+        "errands": list(message.errands.all()),
+        "offers": _offers(request, message),
         "may_resolve": request.user.has_perm(control.RESOLVE),
         "is_waiting": any(s == Delivery.State.QUEUED for s, _n in tally),
         "may_cancel": request.user.has_perm("messaging.add_message")

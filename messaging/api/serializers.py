@@ -10,7 +10,7 @@ from crm.api.serializers import Strict
 from crm.providers import content as contents
 from messaging.api.content_schema import CONTENTS
 from messaging.control import WORDS
-from messaging.models import Delivery, Message
+from messaging.models import Delivery, Errand, Message
 from messaging.outbox import MAX_RECIPIENTS
 
 
@@ -70,9 +70,17 @@ class DraftSerializer(Strict):
     )
 
 
+class ErrandSerializer(serializers.ModelSerializer[Errand]):
+    class Meta:
+        model = Errand
+        fields = ("kind", "state", "errcode", "code", "errmsg", "created_at")
+        read_only_fields = fields
+
+
 class MessageSerializer(serializers.ModelSerializer[Message]):
     corp = serializers.CharField(source="corp.corpid", help_text="corpid")
     content = serializers.SerializerMethodField(help_text="null for an auditor")
+    errands = serializers.SerializerMethodField(help_text="Recalls, reminders and stops, oldest first.")
     counts = serializers.SerializerMethodField(help_text="{state of delivery: number}")
     created_by = serializers.SerializerMethodField(help_text="username")
     pause_reason = serializers.ChoiceField(
@@ -93,10 +101,15 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
             "expires_at",
             "paused_at",
             "pause_reason",
+            "errands",
             "created_by",
             "created_at",
         )
         read_only_fields = fields
+
+    @extend_schema_field(ErrandSerializer(many=True))
+    def get_errands(self, message: Message) -> Any:
+        return ErrandSerializer(self.context["errands"].get(message.pk, ()), many=True).data
 
     @extend_schema_field({"oneOf": [*CONTENTS, {"type": "null"}]})
     def get_content(self, message: Message) -> dict[str, Any] | None:
@@ -137,6 +150,7 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
             "warning",
             "attempts",
             "msgid",
+            "recalled_at",
             "updated_at",
         )
         read_only_fields = fields

@@ -11,6 +11,9 @@ urlpatterns = [
     path("messages/<str:pk>/cancel/", views.Cancel.as_view(), name="message-cancel"),
     path("messages/<str:pk>/pause/", views.Pause.as_view(), name="message-pause"),
     path("messages/<str:pk>/resume/", views.Resume.as_view(), name="message-resume"),
+    path("messages/<str:pk>/recall/", views.Recall.as_view(), name="message-recall"),
+    path("messages/<str:pk>/remind/", views.Remind.as_view(), name="message-remind"),
+    path("messages/<str:pk>/stop/", views.Stop.as_view(), name="message-stop"),
     path("messages/<str:pk>/deliveries/", views.Deliveries.as_view(), name="deliveries"),
     path(
         "messages/<str:pk>/deliveries/<str:delivery_id>/resolve/",

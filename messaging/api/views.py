@@ -1,6 +1,7 @@
 """messages/: send, preview, follow what became of each recipient, take back."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from django.db.models import Count, QuerySet
@@ -13,10 +14,10 @@ from contacts.access import get_visible
 from contacts.api.lookups import corp_named
 from crm.api.serializers import Strict
 from crm.api.views import Api, ListApi
-from messaging import control, outbox, wording
+from messaging import control, errands, outbox, wording
 from messaging.api import serializers
 from messaging.api.filters import DeliveryFilters, MessageFilters
-from messaging.models import Delivery, Message
+from messaging.models import Delivery, Errand, Message
 
 ID = OpenApiParameter("id", int, OpenApiParameter.PATH, description="id of the message")
 VIEW = ("messaging.view_message",)
@@ -31,7 +32,7 @@ class MessageApi(Api):
         return Message.objects.visible_to(self.request.user).select_related("corp", "created_by")
 
     def show(self, rows: Sequence[Message]) -> list[dict[str, Any]]:
-        context = {**self.get_serializer_context(), "counts": _counts(rows)}
+        context = {**self.get_serializer_context(), "counts": _counts(rows), "errands": _errands(rows)}
         return list(serializers.MessageSerializer(rows, many=True, context=context).data)
 
 
@@ -42,6 +43,14 @@ def _counts(messages: Sequence[Message]) -> dict[int, dict[str, int]]:
     for message_id, state, number in rows.values_list("message_id", "state").annotate(n=Count("pk")):
         counts.setdefault(message_id, {})[state] = number
     return counts
+
+
+def _errands(messages: Sequence[Message]) -> dict[int, list[Errand]]:
+    """{message id: its errands}, in one query."""
+    found: dict[int, list[Errand]] = {}
+    for errand in Errand.objects.filter(message__in=[message.pk for message in messages]):
+        found.setdefault(errand.message_id, []).append(errand)
+    return found
 
 
 class Messages(MessageApi, ListApi):
@@ -207,6 +216,68 @@ class Resume(_Control):
     )
     def post(self, request: Request, pk: str) -> Response:
         return self._do(pk, control.resume)
+
+
+class _Errand(_Control):
+    """Something asked of the provider about a message it already took: a worker does it."""
+
+    kind: ClassVar[Errand.Kind]
+
+    def _act(self, message: Message, act: Callable[..., object]) -> Response:
+        answer = super()._act(message, act)
+        answer.status_code = 202
+        return answer
+
+    def ask(self, pk: str) -> Response:
+        return self._do(pk, partial(errands.ask, kind=self.kind))
+
+
+class Recall(_Errand):
+    """Take back what employees got within 24 hours."""
+
+    kind = Errand.Kind.RECALL
+
+    @extend_schema(
+        operation_id="messages_recall",
+        tags=["messages"],
+        request=None,
+        responses={202: serializers.MessageSerializer},
+        description="409 `too_late` when nothing can be taken back any more; `errands` tells what became of it.",
+    )
+    def post(self, request: Request, pk: str) -> Response:
+        return self.ask(pk)
+
+
+class Remind(_Errand):
+    """Ask the employees of a mass send once more to confirm it."""
+
+    kind = Errand.Kind.REMIND
+
+    @extend_schema(
+        operation_id="messages_remind",
+        tags=["messages"],
+        request=None,
+        responses={202: serializers.MessageSerializer},
+        description="409 `too_late` when nobody has to confirm any more, `too_often` after 3 in 24 hours.",
+    )
+    def post(self, request: Request, pk: str) -> Response:
+        return self.ask(pk)
+
+
+class Stop(_Errand):
+    """Let nobody confirm a mass send any more; what was confirmed stays sent."""
+
+    kind = Errand.Kind.STOP
+
+    @extend_schema(
+        operation_id="messages_stop",
+        tags=["messages"],
+        request=None,
+        responses={202: serializers.MessageSerializer},
+        description="409 `too_late` when nobody has to confirm any more.",
+    )
+    def post(self, request: Request, pk: str) -> Response:
+        return self.ask(pk)
 
 
 class Resolve(Api):

@@ -1,11 +1,14 @@
 """Pause, resume, a word on the uncertain, and "do not write" at the browser."""
 
+from uuid import uuid4
+
 import pytest
+from django.utils import timezone
 
 from crm.models import Event
 from crm.providers.content import Text
 from messaging import outbox
-from messaging.models import Delivery, Message
+from messaging.models import Attempt, Delivery, Message
 from tests.admin.conftest import Browser, Cast
 
 
@@ -89,3 +92,25 @@ def test_a_colleague_who_wrote_lately_is_named_before_sending(cast: Cast, messag
     start = zhao.get(f"messaging/message/send/start/text/?contact={cast.contacts['lin'].pk}")["Location"]
     confirm = zhao.post(start, {"content": "Hello again"})["Location"]
     assert "lin wrote to Customer of lin" in zhao.text(confirm)
+
+
+def test_a_message_to_employees_is_taken_back_after_a_question(cast: Cast) -> None:
+    sun = cast.browser("sun")
+    message = outbox.compose(
+        user=cast.users["sun"], actor="user:sun", corp=cast.corp, employees=["lin"], content=Text("Hello")
+    )
+    assert "Take it back" not in sun.text(f"messaging/message/{message.pk}/change/")
+    attempt = Attempt.objects.create(
+        message=message,
+        to=["lin"],
+        body=b"",
+        lease_token=uuid4(),
+        lease_until=timezone.now(),
+        finished_at=timezone.now(),
+    )
+    message.deliveries.update(state="accepted", msgid="dm1", is_last_word=True, attempt=attempt)
+    assert "Take it back" in sun.text(f"messaging/message/{message.pk}/change/")
+    assert "disappears" in sun.text(f"messaging/message/{message.pk}/recall/")
+    assert sun.post(f"messaging/message/{message.pk}/recall/").status_code == 302
+    assert message.errands.get().created_by == cast.users["sun"]
+    assert "Take it back" not in cast.browser("shen").text(f"messaging/message/{message.pk}/change/")

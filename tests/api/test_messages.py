@@ -1,12 +1,14 @@
 """messages/: accepting, previewing, reading and taking back (contract C9, C11); sending has its own tests."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from contacts.models import Contact
-from messaging.models import Delivery, Message
+from messaging.models import Attempt, Delivery, Message
 from tests import factories
 from tests.api.conftest import Caller, Cast, pointers, text
 
@@ -167,3 +169,48 @@ def test_deliveries_are_filtered_by_state_and_final_says_what_is_over(cast: Cast
     assert [(each["id"], each["final"]) for each in told] == [(first.pk, True), (second.pk, False)]
     assert sun.get("messages/?state=done").json()["results"] == []
     assert sun.get(f"messages/{pk}/").json()["counts"] == {"accepted": 2, "queued": 1}
+
+
+def test_a_message_is_paused_and_goes_on(cast: Cast, lin: Caller) -> None:
+    made = lin.post("messages/", text(cast.contacts["lin"].pk)).json()
+    told = lin.post(f"messages/{made['id']}/pause/").json()
+    assert (told["state"], told["pause_reason"]) == ("open", "person")
+    assert told["paused_at"]
+    told = lin.post(f"messages/{made['id']}/resume/").json()
+    assert (told["paused_at"], told["pause_reason"]) == (None, "")
+
+
+def test_a_manager_decides_about_an_uncertain_delivery(cast: Cast, lin: Caller) -> None:
+    made = lin.post("messages/", text(cast.contacts["lin"].pk)).json()
+    delivery = Delivery.objects.get(message=made["id"])
+    Delivery.objects.update(state="uncertain")
+    path = f"messages/{made['id']}/deliveries/{delivery.pk}/resolve/"
+    zhao = cast.caller("zhao")
+    assert pointers(zhao.post(path, {"as": "sent"})) == {"/as": "invalid_choice", "/reason": "required"}
+    told = zhao.post(path, {"as": "failed", "reason": "asked her"}).json()
+    assert (told["state"], told["code"]) == ("failed", "resolved")
+    again = zhao.post(path, {"as": "resend", "reason": "sure"})
+    assert (again.status_code, again.json()["code"]) == (409, "not_uncertain")
+
+
+def test_a_recall_is_accepted_and_its_errand_told(cast: Cast, sun: Caller) -> None:
+    made = sun.post("messages/", {**text(1), "to": {"employees": ["lin"]}}).json()
+    attempt = Attempt.objects.create(
+        message_id=made["id"],
+        to=["lin"],
+        body=b"",
+        lease_token=uuid4(),
+        lease_until=timezone.now(),
+        finished_at=timezone.now(),
+    )
+    Delivery.objects.update(state="accepted", msgid="dm1", is_last_word=True, attempt=attempt)
+    answer = sun.post(f"messages/{made['id']}/recall/")
+    assert answer.status_code == 202, answer.content
+    (errand,) = answer.json()["errands"]
+    assert (errand["kind"], errand["state"]) == ("recall", "queued")
+    assert sun.get(f"messages/{made['id']}/").json()["errands"] == [errand]
+
+
+def test_an_expiry_in_the_past_is_refused(cast: Cast, lin: Caller) -> None:
+    answer = lin.post("messages/", text(cast.contacts["lin"].pk, expires_at="2020-01-01T00:00:00Z"))
+    assert pointers(answer) == {"/expires_at": "invalid"}

@@ -16,7 +16,7 @@ from crm.providers.records import Page, Problem, SendReceipt
 from crm.providers.tokens import TokenStore
 from crm.providers.transport import Transport
 from crm.providers.wecom import messages
-from crm.providers.wecom.caller import Caller
+from crm.providers.wecom.caller import Caller, encode
 from crm.providers.wecom.items import read_listed
 from crm.providers.wecom.paging import next_cursor
 from crm.providers.wecom.receipts import NOBODY_VALID, receipt, send_or_refuse_all
@@ -99,6 +99,9 @@ class WeComClient(Provider):
     ) -> SendReceipt:
         answer = self._caller.write(api, body, on_speak=on_speak)
         return receipt(answer, to, warning=self._caller.warning_of(answer), final=final)
+
+    def recall(self, msgid: str) -> None:
+        self._caller.write("message/recall", encode({"msgid": msgid}))
 
     def upload_media(self, kind: str, filename: str, data: bytes) -> str:
         if kind not in MEDIA_TYPES:

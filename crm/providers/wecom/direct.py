@@ -28,7 +28,12 @@ class Direct(WeComClient):
 
     dialect = "direct"
     capabilities = frozenset(
-        {Capability.CREATE_CONTACT, Capability.MESSAGE_CONTACT, Capability.MESSAGE_EMPLOYEE}
+        {
+            Capability.CREATE_CONTACT,
+            Capability.MESSAGE_CONTACT,
+            Capability.MESSAGE_EMPLOYEE,
+            Capability.RECALL,
+        }
     )
     employees_per_listing = 1
     items_name_colleagues = True

@@ -8,7 +8,7 @@ from typing import Any
 
 from crm.providers.base import Capability, Credentials, Limiter
 from crm.providers.content import Content, MiniprogramNotice
-from crm.providers.errors import Absent, Malformed, ProviderError, Unsupported
+from crm.providers.errors import Absent, Malformed, ProviderError, Refused, Unsupported
 from crm.providers.reading import as_text, ids
 from crm.providers.records import (
     BadItem,
@@ -26,6 +26,7 @@ from crm.providers.tokens import TokenStore
 from crm.providers.transport import Transport
 from crm.providers.wecom import directory as members
 from crm.providers.wecom import messages
+from crm.providers.wecom.caller import encode
 from crm.providers.wecom.client import PAGE_LIMIT, WeComClient
 from crm.providers.wecom.cover import cover_png
 from crm.providers.wecom.items import read_item
@@ -34,6 +35,7 @@ from crm.providers.wecom.paging import every_page
 from crm.providers.wecom.receipts import NO_CUSTOMER, send_or_refuse_all
 from crm.providers.wecom.tags import read_tags
 
+STOPPED_ALREADY = 41093
 COVER_LIFE_S = 24 * 3600  # a media_id is good for three days
 
 
@@ -47,6 +49,8 @@ class Official(WeComClient):
             Capability.LIST_TAGS,
             Capability.MASS_MESSAGE_CONTACT,
             Capability.MESSAGE_EMPLOYEE,
+            Capability.RECALL,
+            Capability.REMIND,
         }
     )
     employees_per_listing = 100
@@ -158,6 +162,16 @@ class Official(WeComClient):
         return send_or_refuse_all(
             lambda: self._post(body, to, on_speak, api=api, final=False), to, NO_CUSTOMER
         )
+
+    def remind(self, msgid: str) -> None:
+        self._caller.write("externalcontact/remind_groupmsg_send", encode({"msgid": msgid}))
+
+    def stop(self, msgid: str) -> None:
+        try:
+            self._caller.write("externalcontact/cancel_groupmsg_send", encode({"msgid": msgid}))
+        except Refused as error:
+            if error.errcode != STOPPED_ALREADY:
+                raise
 
     def result(self, msgid: str, *, sender: str) -> Iterator[SendResult]:
         return read_results(self._caller, msgid, sender=sender)

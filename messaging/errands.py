@@ -1,0 +1,185 @@
+"""Recall, remind, stop: what can still be asked about a message that the provider took.
+
+A click writes rows; a worker makes the call. Recalling and stopping may be repeated without harm and are, until the
+provider answered; a reminder is made once at most, because each one rings at an employee.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from contacts.access import get_visible, require
+from contacts.querysets import User
+from crm.connections import can, open_provider
+from crm.errors import Conflict, Invalid
+from crm.events import event, record
+from crm.logs import redact
+from crm.providers.base import Capability, Provider
+from crm.providers.errors import ProviderError
+from crm.queue import ring
+from crm.retry import backoff_s
+from messaging import results
+from messaging.models import Delivery, Errand, Message
+from messaging.outcomes import as_fields
+from messaging.states import State
+
+log = logging.getLogger("renmai.delivery")
+
+Kind = Errand.Kind
+
+RECALL_WITHIN: Final = timedelta(hours=24)  # the provider's limit (wecom.md 3.9)
+REMINDERS: Final = 3  # in 24 hours (wecom.md 3.7)
+MOST_TRIES: Final = 10
+PER_TURN: Final = 100
+VERBS: Final = {Kind.RECALL: "recalled", Kind.REMIND: "reminded", Kind.STOP: "stopped"}
+
+
+def may(message: Message, kind: Kind) -> bool:
+    """Whether there is anything of `message` to do this with; a face asks before it offers."""
+    able = Capability.RECALL if kind == Kind.RECALL else Capability.REMIND
+    return can(message.corp, able) and _calls(message, kind).exists()
+
+
+def ask(message: Message, *, kind: Kind, user: User, actor: str) -> int:
+    """Write an errand for each call the message went out in; returns how many.
+
+    Raises Conflict `too_late` when there is nothing to do it with (any more), `too_often` for a fourth reminder in
+    24 hours, and Invalid `unsupported` where the provider has no such call.
+    """
+    require(user, "messaging.add_message")
+    message = get_visible(user, Message.objects.select_related("corp"), message.pk)
+    if not can(message.corp, Capability.RECALL if kind == Kind.RECALL else Capability.REMIND):
+        raise Invalid(_("This provider cannot do that."), code="unsupported")
+    with transaction.atomic():
+        Message.objects.select_for_update().get(
+            pk=message.pk
+        )  # of two clicks the second sees the first's errands
+        msgids = _msgids(message, kind)
+        Errand.objects.bulk_create(
+            [Errand(message=message, kind=kind, msgid=msgid, created_by_id=user.pk) for msgid in msgids]
+        )
+        verb = f"message.{VERBS[kind]}"
+        changes = {"calls": [None, len(msgids)]}
+        line = event(verb, "message", message.pk, actor=actor, corp_id=message.corp_id, changes=changes)
+        record([line])
+        ring("messaging.tasks.run_errands", message.pk)
+    return len(msgids)
+
+
+def _msgids(message: Message, kind: Kind) -> list[str]:
+    msgids = set(_calls(message, kind).order_by().values_list("msgid", flat=True).distinct())
+    if not msgids:
+        raise Conflict(_("It is too late for that."), code="too_late")
+    asked = message.errands.filter(kind=kind, msgid__in=msgids).exclude(state=Errand.State.FAILED)
+    if kind != Kind.REMIND:
+        return sorted(msgids - set(asked.values_list("msgid", flat=True)))
+    lately = asked.filter(created_at__gt=timezone.now() - timedelta(hours=24))
+    told = list(lately.values_list("msgid", flat=True))
+    left = sorted(msgid for msgid in msgids if told.count(msgid) < REMINDERS)
+    if not left:
+        raise Conflict(_("At most 3 reminders in 24 hours."), code="too_often")
+    return left
+
+
+def _calls(message: Message, kind: Kind) -> QuerySet[Delivery]:
+    """The deliveries whose calls `kind` can be asked of now."""
+    accepted = message.deliveries.filter(state=State.ACCEPTED).exclude(msgid="")
+    if kind == Kind.RECALL:
+        since = timezone.now() - RECALL_WITHIN
+        to_employees = accepted.filter(to_kind=Message.ToKind.EMPLOYEE, recalled_at__isnull=True)
+        return to_employees.filter(attempt__finished_at__gt=since)
+    return accepted.filter(is_last_word=False)
+
+
+def run(message_id: int) -> None:
+    """Do what is due of a message's errands. Two at the same time do no harm: each errand is claimed."""
+    due = Errand.objects.filter(message=message_id, state=Errand.State.QUEUED)
+    for errand in due.select_related("message__agent__corp").order_by("pk")[:PER_TURN]:
+        if _claim(errand):
+            _do(errand)
+
+
+def _claim(errand: Errand) -> bool:
+    now = timezone.now()
+    lease = timedelta(seconds=settings.CRM_SEND_LEASE_SECONDS)
+    mine = Errand.objects.filter(pk=errand.pk, state=Errand.State.QUEUED, next_attempt_at__lte=now)
+    won = mine.update(attempts=F("attempts") + 1, next_attempt_at=now + lease)
+    errand.refresh_from_db(fields=["attempts"])
+    return bool(won)
+
+
+def _do(errand: Errand) -> None:
+    if errand.kind == Kind.REMIND and errand.attempts > 1 and not errand.code:
+        # The worker before us was lost and may have rung already.
+        _end(errand, Errand.State.FAILED, code="worker_lost")
+        return
+    try:
+        provider = open_provider(errand.message.agent, patience_s=results.PACE_PATIENCE_S)
+        _CALLS[Kind(errand.kind)](provider, errand)
+    except ProviderError as error:
+        _failed(errand, error)
+    except Exception as error:
+        log.exception("errand %s broke", errand.pk)
+        _end(errand, Errand.State.FAILED, code="crashed", errmsg=redact(type(error).__name__))
+    else:
+        _end(errand, Errand.State.DONE, code="", errcode=0, errmsg="")
+
+
+def _recall(provider: Provider, errand: Errand) -> None:
+    provider.recall(errand.msgid)
+    _deliveries(errand).update(recalled_at=timezone.now(), updated_at=timezone.now())
+
+
+def _remind(provider: Provider, errand: Errand) -> None:
+    provider.remind(errand.msgid)
+
+
+def _stop(provider: Provider, errand: Errand) -> None:
+    provider.stop(errand.msgid)
+    results.close_stopped(errand.message, errand.msgid, provider)
+
+
+_CALLS: Final[dict[Kind, Callable[[Provider, Errand], None]]] = {
+    Kind.RECALL: _recall,
+    Kind.REMIND: _remind,
+    Kind.STOP: _stop,
+}
+
+
+def _deliveries(errand: Errand) -> QuerySet[Delivery]:
+    return errand.message.deliveries.filter(msgid=errand.msgid)
+
+
+def _failed(errand: Errand, error: ProviderError) -> None:
+    is_worth_a_try = errand.kind != Kind.REMIND if error.outcome == "unknown" else error.retryable
+    if not is_worth_a_try or errand.attempts >= MOST_TRIES:
+        _end(errand, Errand.State.FAILED, **as_fields(error))
+        return
+    wait = max(backoff_s(errand.attempts), error.retry_after or 0)
+    _mine(errand).update(next_attempt_at=_in(wait), **(as_fields(error) | {"code": error.code}))
+
+
+def _in(seconds: float) -> datetime:
+    return timezone.now() + timedelta(seconds=seconds)
+
+
+def _end(errand: Errand, state: str, **fields: object) -> None:
+    _mine(errand).update(state=state, **fields)
+
+
+def _mine(errand: Errand) -> QuerySet[Errand]:
+    """The errand, unless its lease has lapsed and another claimed it."""
+    return Errand.objects.filter(pk=errand.pk, state=Errand.State.QUEUED, attempts=errand.attempts)
+
+
+def unattended() -> Iterable[int]:
+    """Messages with errands that are due: their bell was lost, or their worker."""
+    due = Errand.objects.filter(Q(next_attempt_at__lte=timezone.now()), state=Errand.State.QUEUED)
+    return due.order_by("message").values_list("message", flat=True).distinct()[:PER_TURN]
