@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from crm.retry import backoff_s
 from messaging.models import Attempt, Delivery, Message
 from messaging.quiet import SLOTS, quiet_until, releases
 from messaging.rate import hold_back
@@ -21,17 +22,26 @@ log = logging.getLogger("renmai.delivery")
 
 @dataclass(slots=True)
 class Batch:
-    """Deliveries in `sending` that one attempt holds. `has_spoken`: from here on a byte may have left."""
+    """Deliveries in `sending` that one attempt holds. `has_spoken`: from here on a byte may have left.
+
+    `repeat_until`: so long the provider swallows the same bytes, so that posting them again can only help.
+    """
 
     attempt_id: int
     lease_token: uuid.UUID
     sender: str
     deliveries: Sequence[Delivery]
     has_spoken: bool = False
+    repeat_until: datetime | None = None
+    repeats: int = 0
 
     @property
     def to(self) -> list[str]:
         return [each.to for each in self.deliveries]
+
+    @property
+    def may_repeat(self) -> bool:
+        return self.has_spoken and self.repeat_until is not None and timezone.now() < self.repeat_until
 
 
 class LeaseLost(Exception):
@@ -120,19 +130,60 @@ def _is_called_off(message: Message, rows: Sequence[Delivery]) -> bool:
 
 def _batch(message: Message, attempt: Attempt) -> Batch:
     mine = message.deliveries.filter(attempt=attempt, state=State.SENDING).order_by("pk")
-    return Batch(attempt.pk, attempt.lease_token, attempt.sender, list(mine), attempt.spoke_at is not None)
+    return Batch(
+        attempt.pk,
+        attempt.lease_token,
+        attempt.sender,
+        list(mine),
+        attempt.spoke_at is not None,
+        attempt.repeat_until,
+        attempt.repeats,
+    )
 
 
 def _lease() -> datetime:
     return timezone.now() + timedelta(seconds=settings.CRM_SEND_LEASE_SECONDS)
 
 
-def speak(batch: Batch, body: bytes) -> None:
-    """Freeze `body` and note that it may leave; commits. Raises LeaseLost when the batch is not ours."""
-    mine = _unfinished(batch).filter(lease_until__gt=timezone.now())
-    if not mine.update(body=body, spoke_at=timezone.now(), lease_until=_lease()):
+def speak(batch: Batch, body: bytes, *, repeatable_s: float = 0) -> None:
+    """Freeze `body` and note that it may leave; commits. Raises LeaseLost when the batch is not ours.
+
+    Within `repeatable_s` seconds from the first time the provider swallows the same bytes.
+    """
+    now = timezone.now()
+    if repeatable_s and batch.repeat_until is None:
+        batch.repeat_until = now + timedelta(seconds=repeatable_s)
+    mine = _unfinished(batch).filter(lease_until__gt=now)
+    if not mine.update(body=body, spoke_at=now, lease_until=_lease(), repeat_until=batch.repeat_until):
         raise LeaseLost
     batch.has_spoken = True
+
+
+def repeat_later(batch: Batch) -> bool:
+    """Leave the deliveries in `sending` until the same bytes are posted again; False when the batch is not ours."""
+    wait = timedelta(seconds=backoff_s(batch.repeats + 1))
+    return bool(_unfinished(batch).update(lease_until=timezone.now() + wait))
+
+
+def retake(attempt_id: int) -> tuple[Batch, Message, bytes] | None:
+    """The batch, its message and the bytes to post again; None when they may not be, or another does it."""
+    now = timezone.now()
+    open_ones = Attempt.objects.filter(pk=attempt_id, finished_at__isnull=True, repeat_until__gt=now)
+    told = open_ones.select_related("message__agent__corp").first()
+    if told is None or _rests(told.message):
+        return None
+    mine = open_ones.filter(lease_until__lte=now, lease_token=told.lease_token)
+    told.lease_token, told.repeats = uuid.uuid4(), told.repeats + 1
+    if not mine.update(lease_token=told.lease_token, lease_until=_lease(), repeats=told.repeats):
+        return None
+    return _batch(told.message, told), told.message, bytes(told.body)
+
+
+def _rests(message: Message) -> bool:
+    """Whether nothing of this message may go out now."""
+    corp = message.agent.corp
+    is_quiet = quiet_until(settings.CRM_QUIET_HOURS, timezone.now(), corp.zone) is not None
+    return is_quiet or message.paused_at is not None or corp.is_sending_paused or not corp.is_active
 
 
 def finish(batch: Batch, *, outcome: str, errcode: int | None, errmsg: str, msgid: str = "") -> bool:

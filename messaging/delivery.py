@@ -13,12 +13,12 @@ from crm.connections import open_provider
 from crm.logs import redact
 from crm.providers import DIALECTS
 from crm.providers.answers import scrub
-from crm.providers.base import Provider
+from crm.providers.base import Capability, Provider
 from crm.providers.content import Content, parse
 from crm.providers.errors import BadCredential, ProviderError, RateLimited, Unavailable
 from crm.providers.records import SendReceipt
 from crm.queue import MAIN, is_idle, is_stopping, ring
-from messaging.claims import Batch, LeaseLost, claim, expire, lapsed, speak
+from messaging.claims import Batch, LeaseLost, claim, expire, lapsed, retake, speak
 from messaging.models import Attempt, Delivery, Message
 from messaging.outcomes import as_fields, lost, record_error, record_receipt
 from messaging.states import close_ended
@@ -31,6 +31,9 @@ TURN_S: Final = 45.0  # then other messages have their turn
 PACE_PATIENCE_S: Final = 5.0
 LAPSED_PER_SWEEP: Final = 100
 BELLS_PER_SWEEP: Final = 20
+DUPLICATE_CHECK_S: Final = 1800
+DUPLICATE_CHECK_SPREAD: Final = 12_000  # with the above within the four hours that WeCom takes
+REPEATABLE_S: Final = DUPLICATE_CHECK_S - 300  # clocks differ, and a request takes its time
 LINE_DOWN: Final = (Unavailable, RateLimited, BadCredential)
 
 
@@ -48,6 +51,11 @@ class _Line:
     @cached_property
     def content(self) -> Content:
         return parse(self.message.content)
+
+    @property
+    def swallows_repeats(self) -> bool:
+        to_employees = self.message.to_kind == Message.ToKind.EMPLOYEE
+        return to_employees and Capability.DUPLICATE_CHECK in self.provider.capabilities
 
     @property
     def most(self) -> int:
@@ -97,15 +105,52 @@ def _post(batch: Batch, line: _Line) -> SendReceipt:
     body = _body(batch, line)
     # Not before token and pace are there: until then a lost worker is certain to have sent nothing.
     return line.provider.send(
-        body, to_kind=line.message.to_kind, to=batch.to, on_speak=lambda: speak(batch, body)
+        body,
+        to_kind=line.message.to_kind,
+        to=batch.to,
+        on_speak=lambda: speak(batch, body, repeatable_s=REPEATABLE_S if line.swallows_repeats else 0),
     )
+
+
+def repeat(attempt_id: int) -> None:
+    """Post the bytes of an unanswered attempt again: the provider swallows what it had, and tells its result.
+
+    Only a success settles it. A refusal now says nothing about what the first time did.
+    """
+    taken = retake(attempt_id)
+    if taken is None:
+        return
+    batch, message, body = taken
+    try:
+        receipt = _Line(message).provider.send(
+            body, to_kind=message.to_kind, to=batch.to, on_speak=lambda: speak(batch, body)
+        )
+    except ProviderError as error:
+        error.outcome = "unknown"
+        record_error(batch, error)
+    except LeaseLost:
+        log.warning("attempt %s was taken over", batch.attempt_id)
+    except Exception as error:
+        log.exception("attempt %s broke", batch.attempt_id)
+        record_error(batch, lost(scrub(redact(type(error).__name__)), code="crashed", batch=batch))
+    else:
+        record_receipt(batch, receipt)
+    close_ended(Message.objects.filter(pk=message.pk))
 
 
 def _body(batch: Batch, line: _Line) -> bytes:
     to_kind = line.message.to_kind
     try:
         content = line.provider.prepare(line.content, to_kind=to_kind)
-        return line.provider.body(content, to_kind=to_kind, to=batch.to, sender=batch.sender)
+        # Another number for each attempt: the provider swallows the same request, not the same words twice.
+        interval = DUPLICATE_CHECK_S + batch.attempt_id % DUPLICATE_CHECK_SPREAD
+        return line.provider.body(
+            content,
+            to_kind=to_kind,
+            to=batch.to,
+            sender=batch.sender,
+            duplicate_check_s=interval if line.swallows_repeats else 0,
+        )
     except ProviderError as error:
         error.outcome = "not_done"  # whatever became of an upload, the send behind it was not made
         raise
@@ -114,7 +159,10 @@ def _body(batch: Batch, line: _Line) -> bytes:
 def recover() -> None:
     """What a lost worker or a lost bell left behind; rows only, no network. Called every few seconds."""
     for batch in lapsed(most=LAPSED_PER_SWEEP):
-        record_error(batch, lost("The worker was lost.", code="worker_lost", batch=batch))
+        if not batch.may_repeat:
+            record_error(batch, lost("The worker was lost.", code="worker_lost", batch=batch))
+        elif is_idle(MAIN):
+            ring("messaging.tasks.repeat", batch.attempt_id)
     expire(Message.objects.all())
     close_ended(Message.objects.all())
     if is_idle(MAIN):

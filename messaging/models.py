@@ -87,7 +87,8 @@ class Attempt(models.Model):
     """One POST to the provider, with the exact bytes, written before it is made.
 
     `spoke_at` is set just before the first byte may leave: a lapsed lease without it is certain not to have
-    happened, with it the outcome is `uncertain`.
+    happened, with it the outcome is `uncertain`. Until `repeat_until` the provider swallows the same bytes, so that
+    they may be posted again to learn what became of them.
     """
 
     message = models.ForeignKey(
@@ -100,6 +101,8 @@ class Attempt(models.Model):
     lease_until = models.DateTimeField(editable=False)
     started_at = models.DateTimeField(_("started at"), default=timezone.now)
     spoke_at = models.DateTimeField(_("spoke at"), null=True)
+    repeat_until = models.DateTimeField(_("may be repeated until"), null=True)
+    repeats = models.PositiveSmallIntegerField(_("repeats"), default=0)
     finished_at = models.DateTimeField(_("finished at"), null=True)
     outcome = models.CharField(_("outcome"), max_length=16, blank=True)
     errcode = models.IntegerField(_("errcode"), null=True)

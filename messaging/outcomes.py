@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from crm.providers.errors import ProviderError, Unavailable
 from crm.providers.records import LIMITS, Refusal, SendReceipt
-from messaging.claims import Batch, finish
+from messaging.claims import Batch, finish, repeat_later
 from messaging.models import Delivery
 from messaging.states import State, move
 from messaging.verdicts import verdict
@@ -53,7 +53,12 @@ def _why(refusal: Refusal) -> tuple[str, int | None, str]:
 
 
 def record_error(batch: Batch, error: ProviderError) -> None:
-    """The provider did not answer, or said no to all: each delivery goes where `verdict` says."""
+    """The provider did not answer, or said no to all: each delivery goes where `verdict` says.
+
+    Where the same bytes may be posted again to learn what became of them, they stay in `sending`.
+    """
+    if error.outcome == "unknown" and batch.may_repeat and repeat_later(batch):
+        return
     now = timezone.now()
     fields = as_fields(error)
     with transaction.atomic():

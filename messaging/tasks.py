@@ -8,6 +8,10 @@ def deliver(message_id: int) -> None:
     delivery.deliver(message_id)
 
 
+def repeat(attempt_id: int) -> None:
+    delivery.repeat(attempt_id)
+
+
 def run_errands(message_id: int) -> None:
     errands.run(message_id)
 

@@ -29,6 +29,7 @@ class Capability(StrEnum):
     MESSAGE_CONTACT = "message_contact"
     MASS_MESSAGE_CONTACT = "mass_message_contact"
     MESSAGE_EMPLOYEE = "message_employee"
+    DUPLICATE_CHECK = "duplicate_check"  # the same bytes to employees twice arrive once
     RECALL = "recall"  # of messages to employees
     REMIND = "remind"  # of a mass send, and to stop one
 

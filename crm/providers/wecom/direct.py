@@ -32,6 +32,7 @@ class Direct(WeComClient):
             Capability.CREATE_CONTACT,
             Capability.MESSAGE_CONTACT,
             Capability.MESSAGE_EMPLOYEE,
+            Capability.DUPLICATE_CHECK,
             Capability.RECALL,
         }
     )

@@ -49,6 +49,7 @@ class Official(WeComClient):
             Capability.LIST_TAGS,
             Capability.MASS_MESSAGE_CONTACT,
             Capability.MESSAGE_EMPLOYEE,
+            Capability.DUPLICATE_CHECK,
             Capability.RECALL,
             Capability.REMIND,
         }
