@@ -1,4 +1,4 @@
-"""At most so many messages a minute to one recipient: WeCom drops the rest without a word (contract B3)."""
+"""At most so many messages a minute and an hour to one recipient: WeCom drops the rest without a word (contract B3)."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,6 +13,7 @@ from messaging.models import Delivery, Message
 from messaging.states import State
 
 MINUTE: Final = timedelta(minutes=1)
+HOUR: Final = timedelta(hours=1)
 # What is on the way to the recipient's phone or may be there.
 _COUNTED: Final = (State.SENDING, State.ACCEPTED, State.DELIVERED, State.UNCERTAIN)
 
@@ -23,8 +24,8 @@ def hold_back(message: Message, rows: Sequence[Delivery]) -> list[Delivery]:
     Call it in the transaction that moves what it returns: until that ends, nobody else counts for this corp.
     """
     _take_turn(message)
-    counts = _last_minute(message, [row.to for row in rows])
-    full = [row.pk for row in rows if counts.get(row.to, 0) >= settings.CRM_RECIPIENT_RATE]
+    over = _full(message, [row.to for row in rows])
+    full = [row.pk for row in rows if row.to in over]
     if not full:
         return list(rows)
     now = timezone.now()
@@ -40,16 +41,22 @@ def _take_turn(message: Message) -> None:
         Pace.objects.select_for_update().get(key=key)
 
 
-def _last_minute(message: Message, to: Sequence[str]) -> dict[str, int]:
-    """{recipient: messages}, by when their call ended: none can have reached the phone later than that."""
-    since = timezone.now() - MINUTE
+def _full(message: Message, to: Sequence[str]) -> set[str]:
+    """Who of `to` may get no more now, by when their calls ended: none can have reached the phone later than that."""
+    now = timezone.now()
     longest_call = timedelta(seconds=settings.CRM_SEND_LEASE_SECONDS)
+    lately = Q(state=State.SENDING) | Q(attempt__finished_at__gt=now - MINUTE)
     recent = Delivery.objects.filter(
-        Q(state=State.SENDING) | Q(attempt__finished_at__gt=since),
-        to__in=to,
+        Q(state=State.SENDING) | Q(attempt__finished_at__gt=now - HOUR),
+        to__among=to,
         to_kind=message.to_kind,
         message__corp=message.corp_id,
         state__in=_COUNTED,
-        updated_at__gt=since - longest_call,
+        updated_at__gt=now - HOUR - longest_call,
     )
-    return dict(recent.order_by().values_list("to").annotate(n=Count("pk")))
+    counts = recent.order_by().values_list("to").annotate(minute=Count("pk", filter=lately), hour=Count("pk"))
+    return {
+        to
+        for to, minute, hour in counts
+        if minute >= settings.CRM_RECIPIENT_RATE or hour >= settings.CRM_RECIPIENT_HOURLY_RATE
+    }

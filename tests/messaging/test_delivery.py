@@ -372,6 +372,22 @@ def test_deliver_when_one_employee_gets_40_in_a_minute_then_10_wait_and_none_is_
     assert len(direct.phones()) == 40
 
 
+def test_deliver_when_one_employee_has_the_most_of_an_hour_then_the_rest_waits(
+    direct: House, settings: Any
+) -> None:
+    settings.CRM_RECIPIENT_HOURLY_RATE = 30
+    forty_texts(direct, direct.userids[0])
+    a_minute_passes(direct)
+    for message in Message.objects.filter(state="open"):
+        tasks.deliver(message.pk)
+    assert Delivery.objects.counts() == {"accepted": 30, "queued": 10}
+    Attempt.objects.update(finished_at=timezone.now() - timezone.timedelta(minutes=61))
+    Delivery.objects.filter(state="queued").update(next_attempt_at=timezone.now())
+    for message in Message.objects.filter(state="open"):
+        tasks.deliver(message.pk)
+    assert Delivery.objects.counts() == {"accepted": 40}
+
+
 def test_deliver_when_one_of_many_has_had_enough_then_the_others_get_it_in_one_call(
     direct: House, settings: Any
 ) -> None:
