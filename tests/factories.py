@@ -51,7 +51,6 @@ def follow(contact: Contact, employee: Employee, **fields: Any) -> FollowUser:
 def user(role: str = roles.ADMINISTRATOR, username: str = "") -> User:
     made = User.objects.create_user(username or f"{role or 'nobody'}{next(_numbers)}")
     if role:
-        roles.apply()
         made.groups.add(Group.objects.get(name=role))
     return made
 

@@ -83,4 +83,4 @@ def test_messages_and_deliveries_cost_the_same_however_many(cast: Cast, sun: Cal
     Delivery.objects.bulk_create(
         Delivery(message=message, to_kind="contact", to=f"wm-x{n}") for n in range(60)
     )
-    assert cost() == before == (2, 2, 2)
+    assert cost() == before == (3, 3, 2)
