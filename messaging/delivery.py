@@ -159,10 +159,15 @@ def _body(batch: Batch, line: _Line) -> bytes:
 def recover() -> None:
     """What a lost worker or a lost bell left behind; rows only, no network. Called every few seconds."""
     for batch in lapsed(most=LAPSED_PER_SWEEP):
-        if not batch.may_repeat:
+        if batch.may_repeat:
+            if is_idle(MAIN):
+                ring("messaging.tasks.repeat", batch.attempt_id)
+        elif batch.repeat_until:
+            record_error(
+                batch, lost("The provider never said what became of it.", code="unanswered", batch=batch)
+            )
+        else:
             record_error(batch, lost("The worker was lost.", code="worker_lost", batch=batch))
-        elif is_idle(MAIN):
-            ring("messaging.tasks.repeat", batch.attempt_id)
     expire(Message.objects.all())
     close_ended(Message.objects.all())
     if is_idle(MAIN):

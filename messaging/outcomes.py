@@ -57,10 +57,11 @@ def record_error(batch: Batch, error: ProviderError) -> None:
 
     Where the same bytes may be posted again to learn what became of them, they stay in `sending`.
     """
+    fields = as_fields(error)
     if error.outcome == "unknown" and batch.may_repeat and repeat_later(batch):
+        Delivery.objects.filter(attempt=batch.attempt_id, state=State.SENDING).update(**fields)
         return
     now = timezone.now()
-    fields = as_fields(error)
     with transaction.atomic():
         if not finish(batch, outcome=error.outcome, errcode=error.errcode, errmsg=fields["errmsg"]):
             return

@@ -7,6 +7,7 @@ CI = {
     "TEST_STEPS": 40,  # changes, runs, kills and confirmations in each
     "TEST_SCHEDULES": 200,  # generated orders of single reads and runs, on each database
     "TEST_KILLS": 100,
+    "TEST_SEND_KILLS": 100,  # under a stream of messages, on each database
     "TEST_ROUNDS": 20,  # in which eight processes start a sync at once
 }
 LONG = {
@@ -14,6 +15,7 @@ LONG = {
     "TEST_STEPS": 40,
     "TEST_SCHEDULES": 1000,
     "TEST_KILLS": 500,
+    "TEST_SEND_KILLS": 1000,
     "TEST_ROUNDS": 100,
 }
 

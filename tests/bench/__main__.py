@@ -1,6 +1,6 @@
 """`make bench`: the sync against its floor and against the naive way, as ratios in one run on one machine.
 
-`python -m tests.bench [--contacts N] [--repeats R] [--write FILE]`, on SQLite and, where a server answers, on
+`python -m tests.bench [--contacts N] [--repeats R] [--only sync|sending] [--write FILE]`, on SQLite and, where a server answers, on
 PostgreSQL. Each database is measured in a process of its own; what that prints is kept in FILE.
 """
 
@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--contacts", type=int, default=100_000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", choices=("sync", "sending"))
     parser.add_argument("--write", type=Path, metavar="FILE")
     options = parser.parse_args()
     tables = []
@@ -35,22 +37,31 @@ def main() -> int:
         if postgresql_answers():
             databases = {"PostgreSQL": _scratch_database(), **databases}
         for name, url in databases.items():
-            table = _measure(url, options.contacts, options.repeats)
-            tables.append(f"## {name}\n\n{table}")
-            print(f"\n{tables[-1]}", flush=True)
+            for heading, module, arguments in _measurements(name, options):
+                tables.append(f"## {heading}\n\n{_measure(module, url, arguments)}")
+                print(f"\n{tables[-1]}", flush=True)
     if options.write:
         options.write.write_text("\n".join([_heading(options.contacts, options.repeats), *tables]))
     return 0
 
 
-def _measure(url: str, contacts: int, repeats: int) -> str:
+def _measurements(database: str, options: argparse.Namespace) -> Iterator[tuple[str, str, list[str]]]:
+    """(heading, module, arguments) of what is measured on a database; sending on PostgreSQL alone."""
+    repeats = ["--repeats", str(options.repeats)]
+    if options.only != "sending":
+        yield database, "tests.bench.sync", ["--contacts", str(options.contacts), *repeats]
+    if options.only != "sync" and database == "PostgreSQL":
+        yield f"Sending, {database}", "tests.bench.sending", repeats
+
+
+def _measure(module: str, url: str, arguments: list[str]) -> str:
     environment = {
         "DATABASE_URL": url,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "CRM_REMOTE_RATE": RATE,
     }
     return subprocess.run(
-        [sys.executable, "-m", "tests.bench.sync", "--contacts", str(contacts), "--repeats", str(repeats)],
+        [sys.executable, "-m", module, *arguments],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         text=True,

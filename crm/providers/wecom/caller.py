@@ -100,6 +100,7 @@ class Caller:
             return self._tokens.get(self._fetch_token)
         except ProviderError as error:
             error.outcome = "not_done"  # whatever became of gettoken, the call behind it was not made
+            error.api = "gettoken"
             raise
 
     def _fetch_token(self) -> tuple[str, float]:

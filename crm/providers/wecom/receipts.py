@@ -45,6 +45,6 @@ def send_or_refuse_all(send: Callable[[], SendReceipt], to: Sequence[str], errco
     try:
         return send()
     except Refused as error:
-        if error.errcode != errcode:
+        if error.errcode != errcode or error.api == "gettoken":
             raise
         return SendReceipt(refused=tuple(Refusal(one, errcode, error.errmsg) for one in to))
