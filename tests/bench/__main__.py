@@ -1,7 +1,7 @@
-"""`make bench`: the sync against its floor and against the naive way, as ratios in one run on one machine.
+"""`make bench`: what we do against its floor and against the naive way, as ratios in one run on one machine.
 
-`python -m tests.bench [--contacts N] [--repeats R] [--only sync|sending] [--write FILE]`, on SQLite and, where a server answers, on
-PostgreSQL. Each database is measured in a process of its own; what that prints is kept in FILE.
+`python -m tests.bench [--contacts N] [--repeats R] [--only sync|sending] [--write FILE]`, on SQLite and, where a
+server answers, on PostgreSQL. Each measurement has a process of its own; what that prints is kept in FILE.
 """
 
 import argparse
