@@ -53,7 +53,8 @@ def claim(message: Message, *, most: int) -> Batch | None:
 
     The try is counted here, not with its result: a batch that kills its worker must not return forever.
     """
-    expire(Message.objects.filter(pk=message.pk))
+    if message.expires_at is not None:
+        expire(Message.objects.filter(pk=message.pk))
     while True:
         with transaction.atomic():
             if _is_quiet(message):
