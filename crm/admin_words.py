@@ -92,6 +92,10 @@ _CODES: Final[Mapping[str, Promise]] = {
     "not_friend": _("The contact has removed this employee."),
     "over_cap": _("The contact has already got as many mass messages as the provider allows."),
     "id_taken": _("The provider keeps this person under an id that another contact here has already."),
+    "opted_out": _("This contact has asked not to be written to."),
+    "erased": _("The contact is no longer here."),
+    "resolved": _("A person decided."),
+    "unanswered": _("The provider was asked for 25 minutes and never said what became of it."),
     "stopped": _("The mass send was stopped before the employee confirmed it."),
     "never_confirmed": _("The employee did not confirm it within 30 days."),
     "crashed": _("This program failed while sending it; its log says more."),
@@ -103,6 +107,7 @@ _OURS: Final = frozenset(
     {
         "not_friend",
         "over_cap",
+        "unanswered",
         "stopped",
         "never_confirmed",
         "worker_lost",

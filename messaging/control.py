@@ -11,6 +11,7 @@ from contacts.access import get_visible, require
 from contacts.querysets import User
 from crm.errors import Conflict, FieldError, Invalid
 from crm.events import event, record
+from crm.providers.records import LIMITS
 from crm.queue import ring
 from messaging.models import Delivery, Message
 from messaging.states import State, close_ended, move
@@ -20,8 +21,8 @@ RESOLVE: Final = "messaging.resolve_delivery"
 
 # What a person may say of an uncertain delivery, and the columns that go with it.
 WORDS: Final[Mapping[str, tuple[State, dict[str, Any]]]] = {
-    "accepted": (State.ACCEPTED, {"is_last_word": True, "code": "resolved"}),
-    "failed": (State.FAILED, {"code": "resolved"}),
+    "accepted": (State.ACCEPTED, {"is_last_word": True, "code": "resolved", "errcode": None}),
+    "failed": (State.FAILED, {"code": "resolved", "errcode": None}),
     "resend": (
         State.QUEUED,
         {"code": "", "errcode": None, "errmsg": "", "attempts": 0, "next_attempt_at": None},
@@ -99,7 +100,8 @@ def resolve(delivery: Delivery, *, word: str, reason: str, user: User, actor: st
         )
         if not rows:
             raise Conflict(_("This delivery is not uncertain."), code="not_uncertain")
-        move(rows, leaving=State.UNCERTAIN, to=state, actor=actor, reason=reason.strip(), **fields)
+        told = {"errmsg": reason.strip()[: LIMITS["errmsg"]], **fields}
+        move(rows, leaving=State.UNCERTAIN, to=state, actor=actor, reason=reason.strip(), **told)
         if state == State.QUEUED:
             Message.objects.filter(pk=delivery.message_id).update(state=Message.State.OPEN)
             ring("messaging.tasks.deliver", delivery.message_id)

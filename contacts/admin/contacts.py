@@ -21,7 +21,7 @@ from contacts.follow_up import plan_follow_up
 from contacts.forms import CreateContactForm, PlanForm, creating_corps
 from contacts.models import Contact, FollowUser, Tag
 from crm.admin_base import ScopedAdmin, actor_of
-from crm.admin_cells import DASH, chips, moment, person, state_badge, two_lines
+from crm.admin_cells import DASH, badge, chips, moment, person, state_badge, two_lines
 from crm.admin_words import provider_sentence
 from crm.errors import CrmError
 from crm.models import Corp
@@ -122,7 +122,9 @@ class ContactAdmin(ScopedAdmin):
 
     @admin.display(description=_("state"), ordering="state")
     def state_cell(self, contact: Contact) -> SafeString:
-        return state_badge(contact)
+        if contact.opted_out_at is None:
+            return state_badge(contact)
+        return format_html("{} {}", state_badge(contact), badge(_now("do not write"), "held"))
 
     @admin.display(description=_("followed by"))
     def followers_cell(self, contact: Any) -> SafeString:
@@ -228,7 +230,7 @@ class ContactAdmin(ScopedAdmin):
             title=_("Do not write to %(name)s") % {"name": contact}
             if opted_out
             else _("Write to %(name)s again") % {"name": contact},
-            text=_("Messages that wait for them are cancelled, and nobody can send them new ones from here.")
+            text=_("What waits for them is not sent, and nobody can send them anything new from here.")
             if opted_out
             else _("Only when they have agreed. It is noted in their history who allowed it."),
             button=_("Do not write to them") if opted_out else _("They have agreed"),

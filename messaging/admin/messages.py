@@ -219,6 +219,8 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
             obj=message,
             form=form,
             delivery=delivery,
+            message=message,
+            body=message.content.get(message.msgtype, {}),
             back=back,
         )
 
