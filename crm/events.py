@@ -14,6 +14,7 @@ VERBS: Final = frozenset(
         *(f"employee.{what}" for what in ("created", "updated", "left", "returned")),
         *(f"message.{what}" for what in ("created", "cancelled", "paused", "resumed")),
         *(f"message.{what}" for what in ("recalled", "reminded", "stopped")),
+        *(f"template.{what}" for what in ("created", "updated")),
         *(
             f"delivery.{state}"
             for state in (
@@ -23,7 +24,7 @@ VERBS: Final = frozenset(
     }
 )
 SUBJECTS: Final = frozenset(
-    {"contact", "follow_user", "note", "message", "delivery", "tag", "employee", "transfer"}
+    {"contact", "follow_user", "note", "message", "delivery", "tag", "employee", "transfer", "template"}
 )
 # What an auditor does not read in a contact or a message is not read in their history either.
 FREE_TEXT: Final = frozenset({"remark", "description", "content"})

@@ -43,12 +43,14 @@ class Corp(models.Model):
     is_sending_paused = models.BooleanField(
         _("sending paused"),
         default=False,
+        db_default=False,
         help_text=_("Messages wait in the queue; the mirror is kept fresh."),
     )
     time_zone = models.CharField(
         _("time zone"),
         max_length=64,
         blank=True,
+        db_default="",
         help_text=_(
             "In which quiet hours are counted, such as Asia/Tokyo. Empty: the time zone of this system."
         ),

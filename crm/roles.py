@@ -17,8 +17,9 @@ _WORK = (
     "contacts.change_contact",
     "contacts.change_followuser",
     "messaging.add_message",
+    "messaging.view_template",
 )
-_DIRECT = ("messaging.resolve_delivery",)
+_DIRECT = ("messaging.resolve_delivery", "messaging.add_template", "messaging.change_template")
 _READ_SYNC = ("contacts.view_syncrun", "contacts.view_syncpart", "contacts.view_quarantine")
 
 PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {

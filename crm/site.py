@@ -61,6 +61,7 @@ PLACES: tuple[tuple[str | Promise, tuple[Place, ...]], ...] = (
         (
             Place(_("Messages"), "forum", "messaging_message", "messaging.view_message"),
             Place(_("Deliveries"), "outgoing_mail", "messaging_delivery", "messaging.view_delivery"),
+            Place(_("Templates"), "article", "messaging_template", "messaging.view_template"),
         ),
     ),
     (

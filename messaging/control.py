@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -13,7 +15,7 @@ from crm.errors import Conflict, FieldError, Invalid
 from crm.events import event, record
 from crm.providers.records import LIMITS
 from crm.queue import ring
-from messaging.models import Delivery, Message
+from messaging.models import Delivery, Errand, Message
 from messaging.states import State, close_ended, move
 
 SEND: Final = "messaging.add_message"
@@ -38,6 +40,7 @@ def cancel(message: Message, *, user: User, actor: str) -> int:
         if not rows:
             raise Conflict(_("It is too late: nothing is waiting to be sent."), code="too_late")
         move(rows, leaving=State.QUEUED, to=State.CANCELLED, actor=actor, next_attempt_at=None)
+        Message.objects.filter(pk=message.pk).update(cancelled_at=timezone.now())
         _note("message.cancelled", message, actor, {"deliveries": [None, len(rows)]})
     close_ended(Message.objects.filter(pk=message.pk))
     return len(rows)
@@ -48,13 +51,13 @@ def pause(message: Message, *, user: User, actor: str) -> bool:
     message = _own(message, user)
     if not message.deliveries.filter(state__in=(State.QUEUED, State.SENDING)).exists():
         raise Conflict(_("It is too late: nothing is waiting to be sent."), code="too_late")
-    return bool(_pause(message, Message.PauseReason.PERSON, actor))
-
-
-def _pause(message: Message, reason: str, actor: str) -> int:
     running = Message.objects.filter(pk=message.pk, paused_at__isnull=True, state=Message.State.OPEN)
+    return bool(_pause(running, message, Message.PauseReason.PERSON, actor))
+
+
+def _pause(rows: QuerySet[Message], message: Message, reason: str, actor: str) -> int:
     with transaction.atomic():
-        paused = running.update(paused_at=timezone.now(), pause_reason=reason)
+        paused = rows.update(paused_at=Coalesce("paused_at", timezone.now()), pause_reason=reason)
         if paused:
             _note("message.paused", message, actor, {"reason": [None, str(reason)]})
     return paused
@@ -70,7 +73,8 @@ def resume(message: Message, *, user: User, actor: str) -> bool:
         require(user, RESOLVE)
     with transaction.atomic():
         paused = Message.objects.filter(pk=message.pk, paused_at__isnull=False)
-        resumed = paused.update(paused_at=None, pause_reason="")
+        # For the reason that was looked at above: a restore may have held it since.
+        resumed = paused.filter(pause_reason=message.pause_reason).update(paused_at=None, pause_reason="")
         if resumed:
             _note("message.resumed", message, actor, {})
             ring("messaging.tasks.deliver", message.pk)
@@ -78,9 +82,19 @@ def resume(message: Message, *, user: User, actor: str) -> bool:
 
 
 def hold_after_restore(*, actor: str) -> int:
-    """Pause every open message: the database is older than the world, where it may have been sent long since."""
-    held = Message.objects.filter(state=Message.State.OPEN, paused_at__isnull=True)
-    return sum(_pause(message, Message.PauseReason.RESTORE, actor) for message in held.iterator())
+    """Pause every open message: the database is older than the world, where it may have been sent long since.
+
+    Paused ones as well: somebody may have resumed them after the backup. What was asked of the provider is dropped.
+    """
+    restore = Message.PauseReason.RESTORE
+    Errand.objects.filter(state=Errand.State.QUEUED).update(
+        state=Errand.State.FAILED, code="restored", ended_at=timezone.now()
+    )
+    held = 0
+    for message in Message.objects.filter(state=Message.State.OPEN).exclude(pause_reason=restore).iterator():
+        still = Message.objects.filter(pk=message.pk, state=Message.State.OPEN)
+        held += _pause(still, message, restore, actor)
+    return held
 
 
 def resolve(delivery: Delivery, *, word: str, reason: str, user: User, actor: str) -> Delivery:
@@ -103,7 +117,8 @@ def resolve(delivery: Delivery, *, word: str, reason: str, user: User, actor: st
         told = {"errmsg": reason.strip()[: LIMITS["errmsg"]], **fields}
         move(rows, leaving=State.UNCERTAIN, to=state, actor=actor, reason=reason.strip(), **told)
         if state == State.QUEUED:
-            Message.objects.filter(pk=delivery.message_id).update(state=Message.State.OPEN)
+            again = Message.objects.filter(pk=delivery.message_id)
+            again.update(state=Message.State.OPEN, cancelled_at=None)
             ring("messaging.tasks.deliver", delivery.message_id)
     delivery.refresh_from_db()
     return delivery

@@ -18,7 +18,18 @@ from crm.providers.content import Content, parse
 from crm.providers.errors import BadCredential, ProviderError, RateLimited, Unavailable
 from crm.providers.records import SendReceipt
 from crm.queue import MAIN, is_idle, is_stopping, ring
-from messaging.claims import Batch, LeaseLost, claim, expire, lapsed, retake, speak
+from messaging.claims import (
+    Batch,
+    CalledOff,
+    LeaseLost,
+    claim,
+    expire,
+    lapsed,
+    release,
+    retake,
+    speak,
+    unanswered,
+)
 from messaging.models import Attempt, Delivery, Message
 from messaging.outcomes import as_fields, lost, record_error, record_receipt
 from messaging.states import close_ended
@@ -29,6 +40,8 @@ log = logging.getLogger("renmai.delivery")
 TURN_S: Final = 45.0  # then other messages have their turn
 # A longer wait for the pace goes back to the queue instead of using up the lease.
 PACE_PATIENCE_S: Final = 5.0
+# Its own workers: a provider that hangs holds up no first send.
+REPEATS: Final = "poll"
 LAPSED_PER_SWEEP: Final = 100
 BELLS_PER_SWEEP: Final = 20
 DUPLICATE_CHECK_S: Final = 1800
@@ -88,6 +101,8 @@ def _send(batch: Batch, line: _Line) -> None:
     """One batch, whatever happens: the worker's edge."""
     try:
         record_receipt(batch, _post(batch, line))
+    except CalledOff:
+        release(batch)
     except LeaseLost:
         log.warning("attempt %s lost its lease before it spoke", batch.attempt_id)
         record_error(batch, Unavailable("The lease ran out before anything was sent.", code="timeout"))
@@ -159,20 +174,22 @@ def _body(batch: Batch, line: _Line) -> bytes:
 def recover() -> None:
     """What a lost worker or a lost bell left behind; rows only, no network. Called every few seconds."""
     for batch in lapsed(most=LAPSED_PER_SWEEP):
-        if batch.may_repeat:
-            if is_idle(MAIN):
-                ring("messaging.tasks.repeat", batch.attempt_id)
-        elif batch.repeat_until:
-            record_error(
-                batch, lost("The provider never said what became of it.", code="unanswered", batch=batch)
-            )
-        else:
-            record_error(batch, lost("The worker was lost.", code="worker_lost", batch=batch))
+        code, words = _why_lost(batch)
+        record_error(batch, lost(words, code=code, batch=batch))
     expire(Message.objects.all())
     close_ended(Message.objects.all())
     if is_idle(MAIN):
         for message_id in _unattended():
             ring("messaging.tasks.deliver", message_id)
+    if is_idle(REPEATS):
+        for attempt_id in unanswered(most=BELLS_PER_SWEEP):
+            ring("messaging.tasks.repeat", attempt_id, lane=REPEATS)
+
+
+def _why_lost(batch: Batch) -> tuple[str, str]:
+    if batch.repeats:
+        return "unanswered", "The provider never said what became of it."
+    return "worker_lost", "The worker was lost."
 
 
 def _unattended() -> list[int]:

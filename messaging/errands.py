@@ -5,13 +5,14 @@ provider answered; a reminder is made once at most, because each one rings at an
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -22,18 +23,20 @@ from crm.errors import Conflict, Invalid
 from crm.events import event, record
 from crm.logs import redact
 from crm.providers.base import Capability, Provider
-from crm.providers.errors import ProviderError
-from crm.queue import ring
+from crm.providers.errors import BadCredential, ProviderError, RateLimited, Unavailable
+from crm.queue import is_stopping, ring
 from crm.retry import backoff_s
 from messaging import results
 from messaging.models import Delivery, Errand, Message
 from messaging.outcomes import as_fields
+from messaging.quiet import quiet_until
 from messaging.states import State
 
 log = logging.getLogger("renmai.delivery")
 
 Kind = Errand.Kind
 
+LANE: Final = results.LANE  # a provider that hangs holds up no send
 RECALL_WITHIN: Final = timedelta(hours=24)  # the provider's limit (wecom.md 3.9)
 REMINDERS: Final = 3  # in 24 hours (wecom.md 3.7)
 MOST_TRIES: Final = 10
@@ -44,7 +47,10 @@ VERBS: Final = {Kind.RECALL: "recalled", Kind.REMIND: "reminded", Kind.STOP: "st
 def may(message: Message, kind: Kind) -> bool:
     """Whether there is anything of `message` to do this with; a face asks before it offers."""
     able = Capability.RECALL if kind == Kind.RECALL else Capability.REMIND
-    return can(message.corp, able) and _calls(message, kind).exists()
+    if not can(message.corp, able) or not _calls(message, kind).exists():
+        return False
+    asked = message.errands.filter(kind=kind).exclude(state=Errand.State.FAILED)
+    return not (asked.exists() if kind != Kind.REMIND else asked.filter(state=Errand.State.QUEUED).exists())
 
 
 def ask(message: Message, *, kind: Kind, user: User, actor: str) -> int:
@@ -63,13 +69,12 @@ def ask(message: Message, *, kind: Kind, user: User, actor: str) -> int:
         )  # of two clicks the second sees the first's errands
         msgids = _msgids(message, kind)
         Errand.objects.bulk_create(
-            [Errand(message=message, kind=kind, msgid=msgid, created_by_id=user.pk) for msgid in msgids]
+            [
+                Errand(message=message, kind=kind, msgid=msgid, created_by_id=user.pk, actor=actor)
+                for msgid in msgids
+            ]
         )
-        verb = f"message.{VERBS[kind]}"
-        changes = {"calls": [None, len(msgids)]}
-        line = event(verb, "message", message.pk, actor=actor, corp_id=message.corp_id, changes=changes)
-        record([line])
-        ring("messaging.tasks.run_errands", message.pk)
+        ring("messaging.tasks.run_errands", message.pk, lane=LANE)
     return len(msgids)
 
 
@@ -77,9 +82,15 @@ def _msgids(message: Message, kind: Kind) -> list[str]:
     msgids = set(_calls(message, kind).order_by().values_list("msgid", flat=True).distinct())
     if not msgids:
         raise Conflict(_("It is too late for that."), code="too_late")
-    asked = message.errands.filter(kind=kind, msgid__in=msgids).exclude(state=Errand.State.FAILED)
+    # What the provider refused did not happen; what failed otherwise may have.
+    asked = message.errands.filter(kind=kind, msgid__among=msgids).exclude(
+        state=Errand.State.FAILED, errcode__isnull=False
+    )
     if kind != Kind.REMIND:
-        return sorted(msgids - set(asked.values_list("msgid", flat=True)))
+        left = sorted(msgids - set(asked.exclude(state=Errand.State.FAILED).values_list("msgid", flat=True)))
+        if not left:
+            raise Conflict(_("It has been asked for already."), code="already_asked")
+        return left
     lately = asked.filter(created_at__gt=timezone.now() - timedelta(hours=24))
     told = list(lately.values_list("msgid", flat=True))
     left = sorted(msgid for msgid in msgids if told.count(msgid) < REMINDERS)
@@ -98,38 +109,77 @@ def _calls(message: Message, kind: Kind) -> QuerySet[Delivery]:
     return accepted.filter(is_last_word=False)
 
 
-def run(message_id: int) -> None:
+def run(message_id: int, *, turn_s: float = results.TURN_S) -> None:
     """Do what is due of a message's errands. Two at the same time do no harm: each errand is claimed."""
-    due = Errand.objects.filter(message=message_id, state=Errand.State.QUEUED)
-    for errand in due.select_related("message__agent__corp").order_by("pk")[:PER_TURN]:
-        if _claim(errand):
-            _do(errand)
+    began = time.monotonic()
+    due = _due().filter(message=message_id).select_related("message__agent__corp")
+    for errand in due.order_by("pk")[:PER_TURN]:
+        if is_stopping() or time.monotonic() - began > turn_s:
+            return
+        if not _rests(errand) and _claim(errand) and not _do(errand):
+            return  # the line is down: the sweep comes again
+
+
+def _due() -> QuerySet[Errand]:
+    due = Errand.objects.filter(state=Errand.State.QUEUED, next_attempt_at__lte=timezone.now())
+    return due.filter(message__corp__is_active=True)
+
+
+def _rests(errand: Errand) -> bool:
+    """Whether nobody may be reminded now; to recall and to stop is always urgent."""
+    corp = errand.message.agent.corp
+    is_quiet = quiet_until(settings.CRM_QUIET_HOURS, timezone.now(), corp.zone) is not None
+    return errand.kind == Kind.REMIND and (
+        is_quiet or corp.is_sending_paused or errand.message.paused_at is not None
+    )
 
 
 def _claim(errand: Errand) -> bool:
-    now = timezone.now()
+    """Take the errand; `errand.code` says how the try before ended, "" when nobody knows."""
     lease = timedelta(seconds=settings.CRM_SEND_LEASE_SECONDS)
-    mine = Errand.objects.filter(pk=errand.pk, state=Errand.State.QUEUED, next_attempt_at__lte=now)
-    won = mine.update(attempts=F("attempts") + 1, next_attempt_at=now + lease)
-    errand.refresh_from_db(fields=["attempts"])
-    return bool(won)
+    with transaction.atomic():
+        held = _due().filter(pk=errand.pk).select_for_update(skip_locked=True, of=("self",)).first()
+        if held is None:
+            return False
+        errand.code, errand.attempts = held.code, held.attempts + 1
+        until = timezone.now() + lease
+        Errand.objects.filter(pk=errand.pk).update(
+            attempts=errand.attempts, code="", errcode=None, next_attempt_at=until
+        )
+    return True
 
 
-def _do(errand: Errand) -> None:
+def _do(errand: Errand) -> bool:
+    """Make the call; False when the line is down, so that the others may as well wait."""
     if errand.kind == Kind.REMIND and errand.attempts > 1 and not errand.code:
         # The worker before us was lost and may have rung already.
         _end(errand, Errand.State.FAILED, code="worker_lost")
-        return
+        return True
     try:
         provider = open_provider(errand.message.agent, patience_s=results.PACE_PATIENCE_S)
         _CALLS[Kind(errand.kind)](provider, errand)
     except ProviderError as error:
         _failed(errand, error)
+        return not isinstance(error, Unavailable | RateLimited | BadCredential)
     except Exception as error:
         log.exception("errand %s broke", errand.pk)
         _end(errand, Errand.State.FAILED, code="crashed", errmsg=redact(type(error).__name__))
     else:
         _end(errand, Errand.State.DONE, code="", errcode=0, errmsg="")
+        _note(errand)
+    return True
+
+
+def _note(errand: Errand) -> None:
+    line = event(
+        f"message.{VERBS[Kind(errand.kind)]}",
+        "message",
+        errand.message_id,
+        actor=errand.actor,
+        corp_id=errand.message.corp_id,
+        changes={"msgid": [None, errand.msgid]},
+    )
+    record([line])
 
 
 def _recall(provider: Provider, errand: Errand) -> None:
@@ -143,7 +193,8 @@ def _remind(provider: Provider, errand: Errand) -> None:
 
 def _stop(provider: Provider, errand: Errand) -> None:
     provider.stop(errand.msgid)
-    results.close_stopped(errand.message, errand.msgid, provider)
+    soon = timezone.now() + results.STOP_SETTLES
+    _deliveries(errand).filter(state=State.ACCEPTED, is_last_word=False).update(next_attempt_at=soon)
 
 
 _CALLS: Final[dict[Kind, Callable[[Provider, Errand], None]]] = {
@@ -171,7 +222,7 @@ def _in(seconds: float) -> datetime:
 
 
 def _end(errand: Errand, state: str, **fields: object) -> None:
-    _mine(errand).update(state=state, **fields)
+    _mine(errand).update(state=state, ended_at=timezone.now(), **fields)
 
 
 def _mine(errand: Errand) -> QuerySet[Errand]:
@@ -181,5 +232,4 @@ def _mine(errand: Errand) -> QuerySet[Errand]:
 
 def unattended() -> Iterable[int]:
     """Messages with errands that are due: their bell was lost, or their worker."""
-    due = Errand.objects.filter(Q(next_attempt_at__lte=timezone.now()), state=Errand.State.QUEUED)
-    return due.order_by("message").values_list("message", flat=True).distinct()[:PER_TURN]
+    return _due().order_by("message").values_list("message", flat=True).distinct()[:PER_TURN]

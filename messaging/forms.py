@@ -1,5 +1,7 @@
 """The forms of what can be sent: a text, a mini-program notice. Counted live; the provider's rules decide."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from django import forms
@@ -7,7 +9,8 @@ from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from crm.admin_forms import StyledForm
+from crm.admin_forms import StyledForm, restyle
+from crm.errors import CrmError
 from crm.providers.content import Content, MiniprogramNotice, Text
 from crm.providers.records import Problem
 from crm.providers.wecom import messages as limits
@@ -25,17 +28,28 @@ def limited(limit: int, unit: str) -> dict[str, Any]:
 class ContentForm(StyledForm):
     """Makes one kind of content. `mass`: to contacts by add_msg_template, where other limits hold.
 
-    `stored` is the JSON form of a content made before, to go on with.
+    `stored` is the JSON form of a content made before, to go on with. `variables`, {name: value}, are those of a
+    template that the sender gives.
     """
 
     heading: ClassVar[Promise]
     msgtype: ClassVar[str]
 
     def __init__(
-        self, data: QueryDict | None = None, *, mass: bool, stored: dict[str, Any], **kwargs: Any
+        self,
+        data: QueryDict | None = None,
+        *,
+        mass: bool,
+        stored: dict[str, Any],
+        variables: Mapping[str, str] = MappingProxyType({}),
+        **kwargs: Any,
     ) -> None:
         super().__init__(data, initial=dict(stored.get(self.msgtype, {})), **kwargs)
         self.mass = mass
+        self.asked = {f"variable_{n}": name for n, name in enumerate(variables)}
+        for key, name in self.asked.items():
+            self.fields[key] = forms.CharField(label=name, required=False, initial=variables[name])
+            restyle(self.fields[key])
         for name, attrs in self.attributes().items():
             self.fields[name].widget.attrs.update(attrs)
 
@@ -44,6 +58,17 @@ class ContentForm(StyledForm):
 
     def made(self) -> Content:
         raise NotImplementedError
+
+    @property
+    def variable_fields(self) -> list[Any]:
+        return [self[key] for key in self.asked]
+
+    def given(self) -> dict[str, str]:
+        """{variable: value} as typed; whether one is needed, the rules say."""
+        return {name: self.cleaned_data[key] for key, name in self.asked.items()}
+
+    def refuse_variables(self, error: CrmError) -> None:
+        self.refuse(error, {f"/variables/{name}": key for key, name in self.asked.items()})
 
     def complain(self, problems: list[Problem]) -> None:
         """Put what blocks beside its field; warnings wait for the confirmation page."""

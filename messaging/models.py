@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact, Employee
 from crm.models import Agent, Corp
-from messaging.querysets import DeliveryQuerySet, MessageQuerySet
+from messaging.querysets import DeliveryQuerySet, MessageQuerySet, TemplateQuerySet
 
 
 class Message(models.Model):
@@ -53,7 +53,11 @@ class Message(models.Model):
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
     expires_at = models.DateTimeField(_("not after"), null=True, blank=True)
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True)
-    pause_reason = models.CharField(_("paused because"), max_length=16, choices=PauseReason, blank=True)
+    pause_reason = models.CharField(
+        _("paused because"), max_length=16, choices=PauseReason, blank=True, db_default=""
+    )
+    # A person took it back: what returns to the queue from a failed try is not sent either.
+    cancelled_at = models.DateTimeField(_("cancelled at"), null=True, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
@@ -102,7 +106,7 @@ class Attempt(models.Model):
     started_at = models.DateTimeField(_("started at"), default=timezone.now)
     spoke_at = models.DateTimeField(_("spoke at"), null=True)
     repeat_until = models.DateTimeField(_("may be repeated until"), null=True)
-    repeats = models.PositiveSmallIntegerField(_("repeats"), default=0)
+    repeats = models.PositiveSmallIntegerField(_("repeats"), default=0, db_default=0)
     finished_at = models.DateTimeField(_("finished at"), null=True)
     outcome = models.CharField(_("outcome"), max_length=16, blank=True)
     errcode = models.IntegerField(_("errcode"), null=True)
@@ -228,7 +232,9 @@ class Errand(models.Model):
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
     )
+    actor = models.CharField(_("asked by"), max_length=64)
     created_at = models.DateTimeField(_("asked at"), default=timezone.now)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("errand")
@@ -240,3 +246,37 @@ class Errand(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.message}"
+
+
+class Template(models.Model):
+    """A content to send again and again, with variables (see messaging/templates.py). Retired, never deleted."""
+
+    class Type(models.TextChoices):
+        TEXT = "text", _("text")
+        MINIPROGRAM_NOTICE = "miniprogram_notice", _("mini-program notice")
+
+    corp = models.ForeignKey(Corp, on_delete=models.PROTECT, related_name="templates", verbose_name=_("corp"))
+    name = models.CharField(_("name"), max_length=64)
+    msgtype = models.CharField(_("type"), max_length=32, choices=Type)
+    content = models.JSONField(_("content"))
+    is_active = models.BooleanField(_("in use"), default=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        verbose_name=_("created by"),
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
+
+    objects = TemplateQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("template")
+        verbose_name_plural = _("templates")
+        ordering = ("name", "id")
+        constraints = (models.UniqueConstraint(fields=("corp", "name"), name="template_name_once_per_corp"),)
+
+    def __str__(self) -> str:
+        return self.name

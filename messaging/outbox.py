@@ -1,6 +1,6 @@
 """What people ask to be sent: preview, compose. Rows only: a click works during an outage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,7 +14,7 @@ from contacts.querysets import User
 from crm import roles
 from crm.connections import first_agent, open_provider
 from crm.errors import FieldError, Invalid
-from crm.events import event, record
+from crm.events import Line, event, record
 from crm.models import Agent, Corp
 from crm.providers import DIALECTS
 from crm.providers.base import Capability, Provider
@@ -22,7 +22,8 @@ from crm.providers.content import Content
 from crm.providers.errors import BadCredential
 from crm.providers.records import Problem
 from crm.queue import ring
-from messaging import recipients, wording
+from messaging import letters, recipients, wording
+from messaging.letters import Letter, Letters
 from messaging.models import Delivery, Message
 from messaging.recent import Recent, colleagues
 from messaging.recipients import Exclusion, Recipient, Resolved
@@ -36,7 +37,8 @@ KEPT: Final = 5000  # rows per INSERT
 class Preview:
     """What a send would do: who gets it, who cannot and why, what the content lacks, how many calls.
 
-    `recent` are the recipients to whom a colleague wrote lately.
+    `recent` are the recipients to whom a colleague wrote lately; `content` is what the first recipient gets, one of
+    `texts` different ones.
     """
 
     recipients: list[Recipient]
@@ -44,6 +46,8 @@ class Preview:
     problems: list[Problem]
     calls: int
     recent: list[Recent]
+    content: Content
+    texts: int
 
 
 def preview(
@@ -61,10 +65,24 @@ def preview(
     """
     require(user, "messaging.add_message")
     draft = _draft(user, corp, contacts, employees, agent=agent)
-    problems = draft.provider.check(content, to_kind=draft.to_kind)
-    calls = draft.to.calls(draft.provider.recipients_per_send[draft.to_kind])
-    ids = [each.contact_id for each in draft.to.recipients if each.contact_id]
-    return Preview(draft.to.recipients, draft.to.excluded, problems, calls, colleagues(user, ids))
+    return _previewed(draft, letters.same_for_all(content, draft.to, draft.check), user)
+
+
+def preview_from_template(
+    *,
+    user: User,
+    corp: Corp,
+    contacts: Sequence[int] = (),
+    employees: Sequence[str] = (),
+    content: Content,
+    variables: Mapping[str, str],
+    agent: str | None = None,
+) -> Preview:
+    """What `compose_from_template` would do. Who could not get the own text is among the excluded."""
+    require(user, "messaging.add_message")
+    draft = _draft(user, corp, contacts, employees, agent=agent)
+    made = letters.of_template(content, variables, draft.to, draft.check, user=user, corp=corp)
+    return _previewed(draft, made, user)
 
 
 def compose(
@@ -85,18 +103,40 @@ def compose(
     """
     require(user, "messaging.add_message")
     draft = _draft(user, corp, contacts, employees, agent=agent)
-    problems = draft.provider.check(content, to_kind=draft.to_kind)
-    errors = [wording.field_error(each) for each in problems if not each.warning]
-    errors += _time_errors(not_before, expires_at)
-    errors += [
-        FieldError(f"/to/{draft.to_kind}s/{each.position}", each.code, each.detail)
-        for each in draft.to.excluded
+    made = letters.same_for_all(content, draft.to, draft.check)
+    errors = [wording.field_error(each) for each in made.problems if not each.warning]
+    _refuse(draft, made, [*errors, *_time_errors(not_before, expires_at)])
+    return _write(draft, made, user=user, actor=actor, not_before=not_before, expires_at=expires_at)[0]
+
+
+def compose_from_template(
+    *,
+    user: User,
+    actor: str,
+    corp: Corp,
+    contacts: Sequence[int] = (),
+    employees: Sequence[str] = (),
+    content: Content,
+    variables: Mapping[str, str],
+    not_before: datetime | None = None,
+    expires_at: datetime | None = None,
+    agent: str | None = None,
+) -> list[Message]:
+    """Accept `content`, rendered for each recipient: one message for each different text, all of them or none.
+
+    Raises as `compose`; a recipient whose own text cannot be sent is at `/to/contacts/0`, what is wrong for all at
+    `/template`, a variable at `/variables/<name>`.
+    """
+    require(user, "messaging.add_message")
+    draft = _draft(user, corp, contacts, employees, agent=agent)
+    made = letters.of_template(content, variables, draft.to, draft.check, user=user, corp=corp)
+    errors = [
+        FieldError("/template", each.code, wording.sentence(each))
+        for each in made.problems
+        if not each.warning
     ]
-    if errors:
-        raise Invalid(_("The message cannot be sent as it is."), errors=errors)
-    return _write(
-        draft, user=user, actor=actor, content=content, not_before=not_before, expires_at=expires_at
-    )
+    _refuse(draft, made, [*errors, *_time_errors(not_before, expires_at)])
+    return _write(draft, made, user=user, actor=actor, not_before=not_before, expires_at=expires_at)
 
 
 def most_recipients(user: User) -> int:
@@ -118,6 +158,33 @@ class _Draft:
     provider: Provider
     to_kind: str
     to: Resolved
+
+    def check(self, content: Content) -> list[Problem]:
+        return self.provider.check(content, to_kind=self.to_kind)
+
+
+def _previewed(draft: _Draft, made: Letters, user: User) -> Preview:
+    calls = made.calls(draft.provider.recipients_per_send[draft.to_kind])
+    ids = [each.contact_id for each in made.to.recipients if each.contact_id]
+    return Preview(
+        made.to.recipients,
+        made.to.excluded,
+        made.problems,
+        calls,
+        colleagues(user, ids),
+        made.first,
+        len(made.letters),
+    )
+
+
+def _refuse(draft: _Draft, made: Letters, errors: list[FieldError]) -> None:
+    """Raise Invalid when anything stands against it; who cannot get it does."""
+    errors += [
+        FieldError(f"/to/{draft.to_kind}s/{each.position}", each.code, each.detail)
+        for each in made.to.excluded
+    ]
+    if errors:
+        raise Invalid(_("The message cannot be sent as it is."), errors=errors)
 
 
 def _draft(
@@ -175,28 +242,39 @@ def _provider(agent: Agent, to_kind: str) -> Provider:
     return open_provider(agent)
 
 
-def _write(draft: _Draft, *, user: User, actor: str, content: Content, **times: datetime | None) -> Message:
+def _write(
+    draft: _Draft, made: Letters, *, user: User, actor: str, **times: datetime | None
+) -> list[Message]:
+    """One message for each letter, in one transaction."""
     with transaction.atomic():
-        message = Message.objects.create(
-            corp=draft.agent.corp,
-            agent=draft.agent,
-            to_kind=draft.to_kind,
-            msgtype=content.msgtype,
-            content=content.as_json(),
-            **times,
-            created_by_id=user.pk,
+        messages = Message.objects.bulk_create(
+            Message(
+                corp=draft.agent.corp,
+                agent=draft.agent,
+                to_kind=draft.to_kind,
+                msgtype=letter.content.msgtype,
+                content=letter.content.as_json(),
+                **times,
+                created_by_id=user.pk,
+            )
+            for letter in made.letters
         )
-        _write_deliveries(message, draft.to.recipients)
-        changes = {"msgtype": [None, content.msgtype], "deliveries": [None, len(draft.to.recipients)]}
-        line = event(
-            "message.created", "message", message.pk, actor=actor, corp_id=message.corp_id, changes=changes
-        )
-        record([line])
-        ring("messaging.tasks.deliver", message.pk)
-    return message
+        pairs = list(zip(messages, made.letters, strict=True))
+        _write_deliveries(pairs)
+        record([_created(message, letter, actor) for message, letter in pairs])
+        for message in messages:
+            ring("messaging.tasks.deliver", message.pk)
+    return messages
 
 
-def _write_deliveries(message: Message, to: Sequence[Recipient]) -> None:
+def _created(message: Message, letter: Letter, actor: str) -> Line:
+    changes = {"msgtype": [None, message.msgtype], "deliveries": [None, len(letter.to)]}
+    return event(
+        "message.created", "message", message.pk, actor=actor, corp_id=message.corp_id, changes=changes
+    )
+
+
+def _write_deliveries(pairs: Sequence[tuple[Message, Letter]]) -> None:
     now = timezone.now()
     # In the order of their senders: `claim` takes neighbours, and one call has one sender.
     Delivery.objects.bulk_create(
@@ -211,7 +289,8 @@ def _write_deliveries(message: Message, to: Sequence[Recipient]) -> None:
                 created_at=now,
                 updated_at=now,
             )
-            for each in sorted(to, key=lambda each: each.sender)
+            for message, letter in pairs
+            for each in sorted(letter.to, key=lambda each: each.sender)
         ),
         batch_size=KEPT,
     )

@@ -10,11 +10,12 @@ from django.db import models
 from django.db.models import Count, Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 
+from contacts.access import visible_corps
 from contacts.querysets import sees_everything
 from crm import roles
 
 if TYPE_CHECKING:
-    from messaging.models import Delivery, Message  # noqa: F401  (in string annotations)
+    from messaging.models import Delivery, Message, Template  # noqa: F401  (in string annotations)
 
 User = AbstractBaseUser | AnonymousUser
 
@@ -40,6 +41,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def due(self) -> Self:
         now = timezone.now()
         return self.filter(
+            Q(message__expires_at__isnull=True) | Q(message__expires_at__gt=now),
             Q(message__not_before__isnull=True) | Q(message__not_before__lte=now),
             Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now),
             state=self.model.State.QUEUED,
@@ -51,6 +53,15 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def counts(self) -> dict[str, int]:
         """{state: number}, states without deliveries left out."""
         return dict(self.order_by().values_list("state").annotate(n=Count("pk")))
+
+
+class TemplateQuerySet(models.QuerySet["Template"]):
+    def visible_to(self, user: User) -> Self:
+        """The templates of the corps a person works in."""
+        return self.filter(corp__in=visible_corps(user))
+
+    def active(self) -> Self:
+        return self.filter(is_active=True)
 
 
 def _reach(user: User) -> Subquery:

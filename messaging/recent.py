@@ -11,6 +11,7 @@ from contacts.querysets import User
 from messaging.models import Delivery
 from messaging.states import State
 
+MOST = 1000  # of the last messages are looked through
 _WRITTEN = (State.SENDING, State.ACCEPTED, State.DELIVERED, State.UNCERTAIN)
 
 
@@ -32,7 +33,7 @@ def colleagues(user: User, contact_ids: Iterable[int]) -> list[Recent]:
         .exclude(message__created_by=user.pk)
         .select_related("contact", "message__created_by")
         .defer("contact__external_profile", "message__content")
-        .order_by("-updated_at")
+        .order_by("-updated_at")[:MOST]
     )
     last: dict[int, Recent] = {}
     for row in rows:

@@ -17,7 +17,10 @@ from messaging.wording import reason
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Somebody who will get the message. `sender` is the employee of a mass send, "" elsewhere."""
+    """Somebody who will get the message. `sender` is the employee of a mass send, "" elsewhere.
+
+    `position` is the index in what was asked for.
+    """
 
     to_kind: str
     to: str
@@ -26,6 +29,8 @@ class Recipient:
     sender_name: str = ""
     contact_id: int | None = None
     employee_id: int | None = None
+    company: str = ""
+    position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,9 @@ def of_contacts(user: User, corp: Corp, ids: Sequence[int], *, by_sender: bool) 
     """The contacts `ids` that `user` reaches. `by_sender`: each in the name of one current follower."""
     wanted = [pk for pk in dict.fromkeys(ids) if 0 < pk <= BigIntegerField.MAX_BIGINT]
     rows = Contact.objects.visible_to(user).filter(corp=corp, pk__in=wanted)
-    found = {row.pk: row for row in rows.only("external_userid", "name", "state", "opted_out_at")}
+    found = {
+        row.pk: row for row in rows.only("external_userid", "name", "corp_name", "state", "opted_out_at")
+    }
     senders = _senders(user, found) if by_sender else {}
     resolved = Resolved([], [])
     for position, pk in _first_places(ids):
@@ -138,6 +145,8 @@ def _contact(pk: int, position: int, row: Contact | None, senders: dict[int, _Se
         sender.userid,
         sender.name or sender.userid,
         contact_id=pk,
+        company=row.corp_name,
+        position=position,
     )
 
 
@@ -151,7 +160,7 @@ def _employee(userid: str, position: int, row: Employee | None) -> Found:
         return _excluded(userid, row.name, _UNABLE[Employee.Status(row.status)], position)
     if not _is_single_id(userid):
         return _excluded(userid, row.name, "bad_recipient", position)
-    return Recipient(Message.ToKind.EMPLOYEE, userid, row.name, employee_id=row.pk)
+    return Recipient(Message.ToKind.EMPLOYEE, userid, row.name, employee_id=row.pk, position=position)
 
 
 def _is_single_id(to: str) -> bool:

@@ -16,7 +16,7 @@ from crm.models import Agent
 from crm.providers.base import Provider
 from crm.providers.errors import BadCredential, ProviderError, RateLimited, Unavailable
 from crm.providers.records import SendResult
-from messaging.models import Delivery, Message
+from messaging.models import Delivery, Errand, Message
 from messaging.states import State, close_ended, move
 
 log = logging.getLogger("renmai.delivery")
@@ -31,6 +31,8 @@ PAUSES: Final = (
     (timedelta(days=1), timedelta(minutes=10)),
     (timedelta.max, timedelta(hours=1)),
 )
+# An employee may have confirmed a moment before the stop, and the result not say so yet.
+STOP_SETTLES: Final = timedelta(minutes=5)
 GIVE_UP_AFTER: Final = timedelta(days=30)
 LINE_DOWN_PAUSE: Final = timedelta(minutes=1)
 STILL_DISPATCHED: Final = 41063  # of this task; any other Unavailable is of the line
@@ -99,16 +101,15 @@ def _ask(task: Task, provider: Provider) -> int:
     except Exception:
         log.exception("the result of %s could not be read", task.msgid)
     found = _record(task, told)
-    return found + _give_up(task) if task.is_given_up() else found
+    if _is_stopped(task):
+        return found + _refuse_waiting(task, "stopped")
+    return found + _refuse_waiting(task, "never_confirmed") if task.is_given_up() else found
 
 
-def close_stopped(message: Message, msgid: str, provider: Provider) -> None:
-    """After a mass send was stopped: what was confirmed before stays delivered, nobody confirms the rest."""
-    senders = message.deliveries.filter(msgid=msgid).values_list("sender", flat=True).distinct()
-    for sender in list(senders.order_by()):
-        task = Task(message.agent_id, msgid, sender, timezone.now())
-        _record(task, provider.result(msgid, sender=sender))
-        _refuse_waiting(task, "stopped")
+def _is_stopped(task: Task) -> bool:
+    """Whether the mass send was stopped so long ago that its result has the last confirmations."""
+    done = Errand.objects.filter(kind=Errand.Kind.STOP, state=Errand.State.DONE, msgid=task.msgid)
+    return done.filter(message__agent=task.agent_id, ended_at__lte=timezone.now() - STOP_SETTLES).exists()
 
 
 def _leave_alone(agent_id: int) -> None:
@@ -159,12 +160,8 @@ def _record(task: Task, results: Iterable[SendResult]) -> int:
     return len(known)
 
 
-def _give_up(task: Task) -> int:
-    """An employee who did not confirm for so long will not: the provider is asked no more."""
-    return _refuse_waiting(task, "never_confirmed")
-
-
 def _refuse_waiting(task: Task, reason: str) -> int:
+    """Nobody will confirm it any more: the provider is asked no further."""
     with transaction.atomic():
         rows = list(task.waiting().select_related("message").select_for_update(of=("self",)))
         _move(rows, State.REFUSED, reason)

@@ -84,4 +84,6 @@ def close_ended(messages: QuerySet[Message]) -> int:
     sent = Exists(copies.exclude(state=State.CANCELLED))
     done, cancelled = Value(Message.State.DONE), Value(Message.State.CANCELLED)
     state = Case(When(sent, then=done), default=cancelled)
-    return Message.objects.filter(pk__in=ids, state=Message.State.OPEN).update(state=state)
+    # Asked again: meanwhile a person may have let one be sent once more.
+    still = Message.objects.filter(~Exists(copies.filter(OPEN)), pk__in=ids, state=Message.State.OPEN)
+    return still.update(state=state)

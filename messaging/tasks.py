@@ -1,6 +1,6 @@
 """Queue entries: an id in, one call out."""
 
-from crm.queue import MAIN, is_idle, ring
+from crm.queue import is_idle, ring
 from messaging import delivery, errands, results
 
 
@@ -28,6 +28,6 @@ def poll_results() -> None:
 
 def sweep() -> None:
     delivery.recover()
-    if is_idle(MAIN):
+    if is_idle(errands.LANE):
         for message_id in errands.unattended():
-            ring("messaging.tasks.run_errands", message_id)
+            ring("messaging.tasks.run_errands", message_id, lane=errands.LANE)

@@ -12,6 +12,7 @@ from contacts.models import Contact, Employee, FollowUser
 from crm import roles
 from crm.keys import SCOPES, make_key
 from crm.models import Agent, ApiKey, Corp
+from messaging.models import Template
 
 _numbers = count(1)
 
@@ -58,6 +59,15 @@ def user(role: str = roles.ADMINISTRATOR, username: str = "") -> User:
 def api_key(user: User, scopes: Iterable[str] = SCOPES) -> tuple[ApiKey, str]:
     """The row and the key itself, with every scope unless told."""
     return make_key(user, scopes=scopes, expires_at=timezone.now() + timedelta(days=1))
+
+
+def template(corp: Corp, words: str = "hello", name: str = "", **fields: Any) -> Template:
+    content = {"msgtype": "text", "text": {"content": words}}
+    return Template.objects.create(
+        corp=corp,
+        name=name or f"template {next(_numbers)}",
+        **{"msgtype": "text", "content": content, **fields},
+    )
 
 
 def mirrored(corp: Corp, truth: dict[str, Any], *, contacts: int = 5) -> list[Contact]:

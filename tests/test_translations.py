@@ -173,6 +173,7 @@ def rows(chinese: Client) -> dict[str, Any]:
     for number, state in enumerate(Delivery.State.values):
         Delivery.objects.create(message=message, to_kind="contact", to=str(number), state=state)
     return {
+        "template": factories.template(corp, "您好，{日期}见", "问候"),
         "corp": corp,
         "agent": agent,
         "employee": employee,
@@ -190,6 +191,8 @@ PAGES = """
 /admin/messaging/message/ /admin/messaging/message/{message}/change/ /admin/messaging/delivery/
 /admin/messaging/message/send/start/text/?contact={contact}
 /admin/messaging/message/send/start/miniprogram_notice/?contact={contact}
+/admin/messaging/template/ /admin/messaging/template/add/ /admin/messaging/template/add/?msgtype=miniprogram_notice
+/admin/messaging/template/{template}/change/
 /admin/crm/corp/ /admin/crm/corp/add/ /admin/crm/corp/{corp}/change/ /admin/crm/agent/ /admin/crm/agent/{agent}/change/
 /admin/crm/apikey/ /admin/auth/user/ /admin/auth/user/add/ /admin/password_change/ /admin/contacts/contact/?q=0
 """.split()

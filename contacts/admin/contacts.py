@@ -5,7 +5,14 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBadRequest,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -220,7 +227,9 @@ class ContactAdmin(ScopedAdmin):
             raise PermissionDenied
         opted_out = contact.opted_out_at is None
         if request.method == "POST":
-            wanted = request.POST.get("opted_out") == "1"
+            if request.POST.get("opted_out") not in ("0", "1"):
+                return HttpResponseBadRequest()
+            wanted = request.POST["opted_out"] == "1"
             set_opted_out(contact, opted_out=wanted, user=request.user, actor=actor_of(request))
             told = _now("Nothing more is sent to them.") if wanted else _now("They can be written to again.")
             messages.success(request, told)

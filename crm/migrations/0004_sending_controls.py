@@ -13,11 +13,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='corp',
             name='is_sending_paused',
-            field=models.BooleanField(default=False, help_text='Messages wait in the queue; the mirror is kept fresh.', verbose_name='sending paused'),
+            field=models.BooleanField(db_default=False, default=False, help_text='Messages wait in the queue; the mirror is kept fresh.', verbose_name='sending paused'),
         ),
         migrations.AddField(
             model_name='corp',
             name='time_zone',
-            field=models.CharField(blank=True, help_text='In which quiet hours are counted, such as Asia/Tokyo. Empty: the time zone of this system.', max_length=64, verbose_name='time zone'),
+            field=models.CharField(blank=True, db_default='', help_text='In which quiet hours are counted, such as Asia/Tokyo. Empty: the time zone of this system.', max_length=64, verbose_name='time zone'),
         ),
     ]

@@ -11,20 +11,27 @@ from django.http import HttpRequest
 from crm.models import Corp, IdempotentAnswer
 from crm.providers import content as contents
 from crm.providers.content import Content
-from messaging.models import Message
+from messaging import outbox
+from messaging.models import Message, Template
+from messaging.templates import custom_of
 
 KEPT: Final = 5  # drafts of one session; the oldest goes first
 
 
 @dataclass(slots=True)
 class Draft:
-    """`ids` are contact ids, or userids of employees. `content` is the JSON form of what the form made."""
+    """`ids` are contact ids, or userids of employees. `content` is the JSON form of what the form made.
+
+    Of `template`, an id, only the variables still matter: `content` is what it said, or what was made of that.
+    """
 
     msgtype: str
     to_kind: str
     corp_id: int
     ids: list[Any]
     content: dict[str, Any] = field(default_factory=dict)
+    template: int | None = None
+    variables: dict[str, str] = field(default_factory=dict)
 
     @property
     def recipients(self) -> dict[str, Any]:
@@ -34,6 +41,28 @@ class Draft:
     @property
     def parsed(self) -> Content:
         return contents.parse(self.content)
+
+    def begin_from(self, template: Template | None) -> None:
+        self.template = template.pk if template else None
+        self.content = template.content if template else {}
+        self.variables = dict.fromkeys(custom_of(self.parsed), "") if template else {}
+
+    def preview(self, user: Any, content: Content) -> outbox.Preview:
+        """What sending `content` would do; as a template where it began from one."""
+        asked: dict[str, Any] = {"user": user, "corp": self.corp(), "content": content, **self.recipients}
+        if self.template is None:
+            return outbox.preview(**asked)
+        return outbox.preview_from_template(variables=self._given(content), **asked)
+
+    def compose(self, *, user: Any, actor: str, **to: Any) -> Message:
+        """Send it; the first message where there are several."""
+        asked: dict[str, Any] = {"user": user, "actor": actor, "corp": self.corp(), "content": self.parsed}
+        if self.template is None:
+            return outbox.compose(**asked, **to)
+        return outbox.compose_from_template(variables=self._given(self.parsed), **asked, **to)[0]
+
+    def _given(self, content: Content) -> dict[str, str]:
+        return {name: self.variables.get(name, "") for name in custom_of(content)}
 
     def corp(self) -> Corp:
         return Corp.objects.get(pk=self.corp_id)

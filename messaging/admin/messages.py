@@ -327,7 +327,10 @@ def message_context(request: HttpRequest, message: Message) -> dict[str, Any]:
         "errands": list(message.errands.all()),
         "offers": _offers(request, message),
         "may_resolve": request.user.has_perm(control.RESOLVE),
-        "is_waiting": any(s == Delivery.State.QUEUED for s, _n in tally),
+        "may_pause": request.user.has_perm(control.SEND)
+        and (
+            is_held(message) or any(s in (Delivery.State.QUEUED, Delivery.State.SENDING) for s, _n in tally)
+        ),
         "may_cancel": request.user.has_perm("messaging.add_message")
         and any(s == Delivery.State.QUEUED for s, _n in tally),
     }

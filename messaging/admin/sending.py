@@ -19,8 +19,9 @@ from crm.providers.content import MiniprogramNotice
 from messaging import outbox, wording
 from messaging.admin import drafts
 from messaging.admin.drafts import Draft
+from messaging.admin.templates import offered
 from messaging.forms import FORMS, ContentForm
-from messaging.models import Message
+from messaging.models import Message, Template
 from messaging.outbox import Preview
 
 SHOWN = 200
@@ -77,6 +78,8 @@ class SendingMixin:
         draft = drafts.find(request, token)
         if draft is None:
             return self._without_draft(request, token)
+        if request.method == "GET" and "template" in request.GET:
+            return self._begin_from(request, token, draft, request.GET["template"])
         form = form_of(request, draft)
         if request.method == "POST" and form.is_valid() and self._accepts(request, draft, form):
             drafts.keep(request, draft, token)
@@ -90,17 +93,28 @@ class SendingMixin:
             corp=draft.corp(),
             is_mass=is_mass(draft),
             count=len(draft.ids),
+            templates=offered(request, draft.corp_id, draft.msgtype),
             media=form.media,
         )
 
+    def _begin_from(self: Any, request: HttpRequest, token: str, draft: Draft, pk: str) -> HttpResponse:
+        """Fill the form from a template; none empties it."""
+        rows = Template.objects.visible_to(request.user).active().filter(corp=draft.corp_id)
+        found = rows.filter(pk=int(pk), msgtype=draft.msgtype).first() if is_id(pk) else None
+        if pk and not found:
+            messages.error(request, _now("There is no such template in this corp."))
+        else:
+            draft.begin_from(found)
+            drafts.keep(request, draft, token)
+        return HttpResponseRedirect(self.url("write", token))
+
     def _accepts(self, request: HttpRequest, draft: Draft, form: ContentForm) -> bool:
         content = form.made()
+        draft.variables = form.given()
         try:
-            preview = outbox.preview(
-                user=request.user, corp=draft.corp(), content=content, **draft.recipients
-            )
+            preview = draft.preview(request.user, content)
         except CrmError as error:
-            form.refuse(error, {})
+            form.refuse_variables(error)
             return False
         form.complain(preview.problems)
         draft.content = content.as_json()
@@ -113,9 +127,7 @@ class SendingMixin:
         if draft is None or not draft.content or drafts.sent_as(request, token):
             return self._without_draft(request, token)
         try:
-            preview = outbox.preview(
-                user=request.user, corp=draft.corp(), content=draft.parsed, **draft.recipients
-            )
+            preview = draft.preview(request.user, draft.parsed)
         except CrmError as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(self.url("write", token))
@@ -124,7 +136,7 @@ class SendingMixin:
             and preview.recipients
             and (sent := self._send(request, token, draft, preview))
         ):
-            return HttpResponseRedirect(self.url("change", sent))
+            return HttpResponseRedirect(self._after(request, sent, preview.texts))
         return self.page(
             request,
             "admin/messaging/confirm_send.html",
@@ -138,11 +150,18 @@ class SendingMixin:
             excluded=preview.excluded[:SHOWN],
             shown=SHOWN,
             companies=companies(preview),
-            body=draft.content.get(draft.msgtype, {}),
+            body=preview.content.as_json()[draft.msgtype],
             warnings=[wording.sentence(problem) for problem in preview.problems],
             blocked=any(not problem.warning for problem in preview.problems),
             write_url=self.url("write", token),
         )
+
+    def _after(self: Any, request: HttpRequest, sent: int, texts: int) -> str:
+        """The page of the message; the list where it became several."""
+        if texts == 1:
+            return str(self.url("change", sent))
+        messages.success(request, _now("%(n)d different texts go out, each as a message.") % {"n": texts})
+        return str(self.url("changelist"))
 
     def _send(self, request: HttpRequest, token: str, draft: Draft, preview: Preview) -> int | None:
         to = {each.to for each in preview.recipients}
@@ -154,9 +173,7 @@ class SendingMixin:
             return drafts.send_once(
                 request,
                 token,
-                lambda: outbox.compose(
-                    user=request.user, actor=actor_of(request), corp=draft.corp(), content=draft.parsed, **ids
-                ),
+                lambda: draft.compose(user=request.user, actor=actor_of(request), **ids),
             )
         except CrmError as error:
             for sentence in dict.fromkeys(fault.detail for fault in error.errors) or [str(error)]:
@@ -185,7 +202,10 @@ def is_mass(draft: Draft) -> bool:
 def form_of(request: HttpRequest, draft: Draft) -> ContentForm:
     stored = draft.content or last_notice(request, draft)
     return FORMS[draft.msgtype](
-        request.POST if request.method == "POST" else None, mass=is_mass(draft), stored=stored
+        request.POST if request.method == "POST" else None,
+        mass=is_mass(draft),
+        stored=stored,
+        variables=draft.variables,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import MISSING, Field
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
-from crm.providers.content import Content
+from crm.providers.content import Content, MiniprogramNotice, Text
 from crm.providers.records import MAX_INT
 from crm.providers.shapes import PAIR, Envelope, Shape, fields_of, parts_of
 
@@ -62,3 +62,4 @@ def _one_of(kinds: list[Any]) -> dict[str, Any]:
 
 
 CONTENTS: Final = [_envelope(kind) for kind in get_args(Content)]
+OF_TEMPLATES: Final = [_envelope(kind) for kind in (Text, MiniprogramNotice)]

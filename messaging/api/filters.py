@@ -2,8 +2,8 @@
 
 import django_filters
 
-from crm.api.filters import moment, whole, words
-from messaging.models import Delivery, Message
+from crm.api.filters import YesNo, moment, whole, words
+from messaging.models import Delivery, Message, Template
 
 
 class MessageFilters(django_filters.FilterSet):
@@ -11,6 +11,12 @@ class MessageFilters(django_filters.FilterSet):
     state = words("state", choices=Message.State.values)
     msgtype = words("msgtype", choices=Message.Type.values)
     created_after = moment("created_at", lookup_expr="gt")
+
+
+class TemplateFilters(django_filters.FilterSet):
+    corp = words("corp__corpid", about="corpid")
+    msgtype = words("msgtype", choices=Template.Type.values)
+    is_active = YesNo("is_active")
 
 
 class DeliveryFilters(django_filters.FilterSet):

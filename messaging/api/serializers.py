@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -60,7 +61,15 @@ class DraftSerializer(Strict):
 
     corp = serializers.CharField(max_length=64, help_text="corpid")
     to = RecipientsSerializer()
-    content = ContentField()
+    content = ContentField(required=False)
+    template = serializers.IntegerField(
+        min_value=1, max_value=LARGEST_ID, required=False, help_text="id of templates/, instead of content"
+    )
+    variables = serializers.DictField(
+        child=serializers.CharField(max_length=4000, allow_blank=True, trim_whitespace=False),
+        required=False,
+        help_text="{name: text} of the template's own variables",
+    )
     not_before = serializers.DateTimeField(required=False, allow_null=True)
     expires_at = serializers.DateTimeField(
         required=False, allow_null=True, help_text="What is not sent by then is never sent."
@@ -68,6 +77,18 @@ class DraftSerializer(Strict):
     agent = serializers.CharField(
         max_length=64, required=False, allow_null=True, help_text="agentid; else the one connected first"
     )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "template" not in attrs and "content" not in attrs:
+            words = _("Give a content or a template.")
+            raise serializers.ValidationError({"content": [serializers.ErrorDetail(words, code="required")]})
+        if "template" in attrs and "content" in attrs:
+            words = _("Give a content or a template, one of the two.")
+            raise serializers.ValidationError({"template": [serializers.ErrorDetail(words, code="invalid")]})
+        if "variables" in attrs and "content" in attrs:
+            words = _("Variables belong to a template.")
+            raise serializers.ValidationError({"variables": [serializers.ErrorDetail(words, code="invalid")]})
+        return attrs
 
 
 class ErrandSerializer(serializers.ModelSerializer[Errand]):
@@ -120,6 +141,18 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
 
     def get_counts(self, message: Message) -> dict[str, int]:
         return dict(self.context["counts"].get(message.pk, {}))
+
+
+class SentSerializer(MessageSerializer):
+    messages = serializers.ListField(
+        child=serializers.IntegerField(),
+        required=False,
+        help_text="From a template: the ids of all messages made, several where it names its recipients.",
+    )
+
+    class Meta(MessageSerializer.Meta):
+        fields = (*MessageSerializer.Meta.fields, "messages")
+        read_only_fields = fields
 
 
 class CancelledSerializer(MessageSerializer):
@@ -208,3 +241,5 @@ class PreviewSerializer(serializers.Serializer[Any]):
     problems = ContentProblemSerializer(many=True)
     calls = serializers.IntegerField(help_text="Calls to the provider.")
     recent = RecentSerializer(many=True, help_text="Recipients to whom a colleague wrote lately.")
+    content = serializers.DictField(help_text="What the first recipient gets, as in the body.")
+    texts = serializers.IntegerField(help_text="How many different contents; each becomes a message.")

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from messaging.api import views
+from messaging.api import templates, views
 
 urlpatterns = [
     path("messages/", views.Messages.as_view(), name="messages"),
@@ -20,4 +20,6 @@ urlpatterns = [
         views.Resolve.as_view(),
         name="delivery-resolve",
     ),
+    path("templates/", templates.Templates.as_view(), name="templates"),
+    path("templates/<str:pk>/", templates.OneTemplate.as_view(), name="template"),
 ]

@@ -12,9 +12,12 @@ from rest_framework.response import Response
 
 from contacts.access import get_visible
 from contacts.api.lookups import corp_named
+from contacts.querysets import User
 from crm.api.serializers import Strict
 from crm.api.views import Api, ListApi
-from messaging import control, errands, outbox, wording
+from crm.models import Corp
+from crm.providers import content as contents
+from messaging import control, errands, outbox, templates, wording
 from messaging.api import serializers
 from messaging.api.filters import DeliveryFilters, MessageFilters
 from messaging.models import Delivery, Errand, Message
@@ -68,8 +71,12 @@ class Messages(MessageApi, ListApi):
         operation_id="messages_create",
         tags=["messages"],
         request=serializers.DraftSerializer,
-        responses={202: serializers.MessageSerializer},
-        description="One content to many recipients: accepted for all of them or, with 400, for none.",
+        responses={202: serializers.SentSerializer},
+        description=(
+            "One content to many recipients: accepted for all of them or, with 400, for none. With `template`"
+            " in place of `content` it is rendered for each recipient, and each different text is a message:"
+            " `messages` names them, the rest of the answer is the first."
+        ),
     )
     def post(self, request: Request) -> Response:
         return self.once(self._send)
@@ -77,20 +84,34 @@ class Messages(MessageApi, ListApi):
     def _send(self) -> Response:
         body = self.read(serializers.DraftSerializer)
         caller = self.caller
-        made = outbox.compose(
-            user=caller.user,
-            actor=caller.actor,
-            corp=corp_named(caller.user, body["corp"]),
-            content=body["content"],
-            not_before=body.get("not_before"),
-            expires_at=body.get("expires_at"),
-            agent=body.get("agent"),
+        asked: dict[str, Any] = {
+            "user": caller.user,
+            "actor": caller.actor,
+            "corp": corp_named(caller.user, body["corp"]),
+            "not_before": body.get("not_before"),
+            "expires_at": body.get("expires_at"),
+            "agent": body.get("agent"),
             **body["to"],
-        )
-        row = Message.objects.select_related("corp", "created_by").get(pk=made.pk)
+        }
+        if "content" in body:
+            made = [outbox.compose(content=body["content"], **asked)]
+        else:
+            made = outbox.compose_from_template(**asked, **_from_template(caller.user, asked["corp"], body))
+        row = Message.objects.select_related("corp", "created_by").get(pk=made[0].pk)
         return Response(
-            self.show([row])[0], 202, headers={"Location": reverse("api:message", args=[made.pk])}
+            {
+                **self.show([row])[0],
+                **({"messages": [each.pk for each in made]} if "template" in body else {}),
+            },
+            202,
+            headers={"Location": reverse("api:message", args=[row.pk])},
         )
+
+
+def _from_template(user: User, corp: Corp, body: dict[str, Any]) -> dict[str, Any]:
+    """The content and the variables of a body that names a template."""
+    template = templates.usable(user, corp, body["template"])
+    return {"content": contents.parse(template.content), "variables": body.get("variables", {})}
 
 
 class Preview(MessageApi):
@@ -109,9 +130,16 @@ class Preview(MessageApi):
     def post(self, request: Request) -> Response:
         body = self.read(serializers.DraftSerializer)
         corp = corp_named(request.user, body["corp"])
-        found = outbox.preview(
-            user=request.user, corp=corp, content=body["content"], agent=body.get("agent"), **body["to"]
-        )
+        asked: dict[str, Any] = {
+            "user": request.user,
+            "corp": corp,
+            "agent": body.get("agent"),
+            **body["to"],
+        }
+        if "content" in body:
+            found = outbox.preview(content=body["content"], **asked)
+        else:
+            found = outbox.preview_from_template(**asked, **_from_template(request.user, corp, body))
         kind = "contacts" if "contacts" in body["to"] else "employees"
         return Response(
             {
@@ -128,7 +156,7 @@ class Preview(MessageApi):
                 ],
                 "problems": [
                     {
-                        "pointer": f"/content{each.pointer}",
+                        "pointer": f"/content{each.pointer}" if "content" in body else "/template",
                         "code": each.code,
                         "detail": wording.sentence(each),
                         "warning": each.warning,
@@ -137,6 +165,8 @@ class Preview(MessageApi):
                 ],
                 "calls": found.calls,
                 "recent": serializers.RecentSerializer(found.recent, many=True).data,
+                "content": found.content.as_json(),
+                "texts": found.texts,
             }
         )
 

@@ -18,13 +18,18 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='message',
+            name='cancelled_at',
+            field=models.DateTimeField(blank=True, null=True, verbose_name='cancelled at'),
+        ),
+        migrations.AddField(
+            model_name='message',
             name='expires_at',
             field=models.DateTimeField(blank=True, null=True, verbose_name='not after'),
         ),
         migrations.AddField(
             model_name='message',
             name='pause_reason',
-            field=models.CharField(blank=True, choices=[('person', 'a person paused it'), ('restore', 'the database was restored from a backup')], max_length=16, verbose_name='paused because'),
+            field=models.CharField(blank=True, db_default='', choices=[('person', 'a person paused it'), ('restore', 'the database was restored from a backup')], max_length=16, verbose_name='paused because'),
         ),
         migrations.AddField(
             model_name='message',

@@ -18,6 +18,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='attempt',
             name='repeats',
-            field=models.PositiveSmallIntegerField(default=0, verbose_name='repeats'),
+            field=models.PositiveSmallIntegerField(db_default=0, default=0, verbose_name='repeats'),
         ),
     ]

@@ -22,12 +22,13 @@ WORK = (
 )
 TEAM = ("contacts/team/", "contacts/syncrun/")
 OPERATIONS = ("crm/corp/", "crm/agent/", "crm/apikey/", "crm/event/", "auth/user/")
-LISTS = (*WORK, *TEAM, *OPERATIONS)
+WRITE = ("messaging/template/",)
+LISTS = (*WORK, *WRITE, *TEAM, *OPERATIONS)
 MAY = {
-    "lin": WORK,
-    "zhao": (*WORK, *TEAM),
+    "lin": (*WORK, *WRITE),
+    "zhao": (*WORK, *WRITE, *TEAM),
     "sun": LISTS,
-    "shen": LISTS,
+    "shen": (*WORK, *TEAM, *OPERATIONS),
 }
 
 
@@ -97,6 +98,7 @@ def fill(cast: Cast, n: int) -> None:
         SyncRun.objects.create(
             corp=cast.corp, trigger="admin", state="complete", errors=[{"userid": "lin", "code": "timeout"}]
         )
+        factories.template(cast.corp, "Hello {contact.name}")
         Tag.objects.create(corp=cast.corp, tag_id=f"et-more-{contact.pk}", name="more")
         team = Team.objects.create(corp=cast.corp, department_id=1000 + contact.pk, name="more")
         staff = factories.employee(cast.corp, user=factories.user("sales"))

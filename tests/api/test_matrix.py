@@ -8,6 +8,7 @@ from django.urls import URLPattern, URLResolver
 from contacts.models import SyncRun
 from crm.api import urls
 from messaging.models import Delivery
+from tests import factories
 from tests.api.conftest import Caller, Cast, person, text
 
 # For each role the answer to each route, in the order of ROLES. 404: out of reach; 403: not this role's verb.
@@ -32,6 +33,8 @@ READS = {
     "messages/{message_of_lin}/deliveries/": (200, 200, 200, 200, 403),
     "messages/{message_of_sun}/": (404, 404, 200, 200, 403),
     "messages/{message_of_sun}/deliveries/": (404, 404, 200, 200, 403),
+    "templates/": (200, 200, 200, 403, 403),
+    "templates/{template}/": (200, 200, 200, 403, 403),
     "sync-runs/": (403, 200, 200, 200, 403),
     "sync-runs/{run}/": (403, 200, 200, 200, 403),
     "sync-runs/{run}/quarantine/": (403, 200, 200, 200, 403),
@@ -59,6 +62,9 @@ WRITES: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "messages/{message_of_sun}/stop/"): (404, 404, 400, 403, 403),
     ("POST", "messages/{message_of_lin}/deliveries/{delivery_of_lin}/resolve/"): (403, 409, 409, 403, 403),
     ("POST", "messages/{message_of_sun}/deliveries/{delivery_of_sun}/resolve/"): (403, 404, 409, 403, 403),
+    ("POST", "templates/"): (403, 201, 201, 403, 403),
+    ("PATCH", "templates/{template}/"): (403, 200, 200, 403, 403),
+    ("DELETE", "templates/{template}/"): (403, 204, 204, 403, 403),
     ("POST", "sync-runs/"): (403, 403, 202, 403, 403),
     ("POST", "sync-runs/{run}/confirm/"): (403, 403, 409, 403, 403),
 }
@@ -73,6 +79,7 @@ def ids(cast: Cast) -> dict[str, int]:
         answer = cast.caller(name).post("messages/", text(cast.contacts["lin"].pk))
         found[f"message_of_{name}"] = answer.json()["id"]
         found[f"delivery_of_{name}"] = Delivery.objects.get(message=answer.json()["id"]).pk
+    found["template"] = factories.template(cast.corp).pk
     found["run"] = SyncRun.objects.create(corp=cast.corp, trigger="command", state="complete").pk
     return found
 
@@ -82,6 +89,8 @@ def body(method: str, path: str, cast: Cast) -> dict[str, Any]:
         return person()
     if path in {"messages/", "messages/preview/"}:
         return text(cast.contacts["lin"].pk)
+    if path == "templates/":
+        return {"corp": "ww-south", "name": "greeting", "content": text(1)["content"]}
     if path.startswith("follow-users/"):
         return {"stage": "won"}
     if path.endswith("resolve/"):
@@ -166,6 +175,7 @@ def test_an_odd_id_is_404(sun: Caller, odd: str) -> None:
         "follow-users/{}/",
         "messages/{}/",
         "sync-runs/{}/",
+        "templates/{}/",
         "contacts/{}/timeline/",
     ):
         assert sun.get(path.format(odd)).status_code == 404

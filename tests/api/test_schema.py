@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import translation
 
+from tests import factories
 from tests.api.conftest import Caller, Cast, person, text
 
 
@@ -59,6 +60,7 @@ def test_answers_are_what_the_document_says(cast: Cast, sun: Caller, schema: dic
     run = sun.post("sync-runs/", {"corp": "ww-south"}).json()["id"]
     ids = {"contacts": cast.contacts["lin"].pk, "follow-users": cast.follows["lin"].pk, "messages": pk}
     ids["sync-runs"] = run
+    ids["templates"] = factories.template(cast.corp).pk
     for path, operations in schema["paths"].items():
         if "get" in operations:
             asked = path.replace("{id}", str(ids.get(path.split("/")[3], "")))

@@ -15,8 +15,9 @@ from crm import roles
 from crm.errors import Conflict, Invalid, NotAllowed, NotFound
 from crm.models import Event
 from crm.providers.content import Text
-from messaging import claims, control, outbox, tasks
-from messaging.models import Delivery, Message
+from crm.providers.errors import RateLimited
+from messaging import claims, control, outbox, outcomes, tasks
+from messaging.models import Delivery, Errand, Message
 from tests import factories
 from tests.messaging.house import House
 
@@ -304,3 +305,71 @@ def test_preview_tells_of_a_colleague_who_wrote_to_the_same_contact_lately(direc
     Delivery.objects.update(updated_at=timezone.now() - timedelta(days=4))
     seen = outbox.preview(user=other, corp=direct.corp, contacts=direct.ids, content=Text("您好"))
     assert seen.recent == []
+
+
+# --- what was called off stays so, and calls off nothing else
+def test_an_opt_out_of_one_does_not_cancel_the_retry_of_the_others(direct: House, closed_port: str) -> None:
+    message = compose(direct)
+    opt(direct.contacts[0], direct, out=True)
+    url = direct.corp.base_url
+    direct.corp.base_url = closed_port
+    direct.corp.save()
+    tasks.deliver(message.pk)
+    assert message.deliveries.counts() == {"queued": 4, "cancelled": 1}
+    direct.corp.base_url = url
+    direct.corp.save()
+    message.deliveries.update(next_attempt_at=None)
+    tasks.deliver(message.pk)
+    assert message.deliveries.counts() == {"accepted": 4, "cancelled": 1}
+
+
+def test_what_returns_uncounted_after_a_cancel_is_not_sent(direct: House) -> None:
+    message = compose(direct)
+    batch = claims.claim(message, most=1)
+    assert batch is not None
+    control.cancel(message, user=direct.user, actor="user:test")
+    outcomes.record_error(batch, RateLimited("told so", errcode=45009, outcome="not_done"))
+    assert message.deliveries.counts() == {"queued": 1, "cancelled": 4}
+    message.deliveries.update(next_attempt_at=None)
+    tasks.deliver(message.pk)
+    assert message.deliveries.counts() == {"cancelled": 5}
+    assert not direct.posts(API)
+
+
+@pytest.mark.parametrize("what", ["pause", "cancel", "opt_out"])
+def test_what_is_called_off_between_the_claim_and_the_first_word_is_not_sent(
+    direct: House, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    message = compose(direct, contacts=direct.ids[:1])
+    claimed = claims.claim(message, most=1)
+    assert claimed is not None
+    if what == "pause":
+        control.pause(message, user=direct.user, actor="user:test")
+    elif what == "opt_out":
+        opt(direct.contacts[0], direct, out=True)
+    else:
+        Message.objects.update(cancelled_at=timezone.now())
+    with pytest.raises(claims.CalledOff):
+        claims.speak(claimed, b"{}")
+    claims.release(claimed)
+    assert message.deliveries.values_list("state", "attempts").get() == ("queued", 0)
+    tasks.deliver(message.pk)
+    assert not direct.posts(API)
+
+
+def test_a_message_that_was_paused_when_the_backup_was_made_is_held_too(direct: House) -> None:
+    message = compose(direct)
+    control.pause(message, user=direct.user, actor="user:test")
+    assert control.hold_after_restore(actor="command") == 1
+    assert control.hold_after_restore(actor="command") == 0
+    message.refresh_from_db()
+    assert message.pause_reason == "restore"
+
+
+def test_a_reminder_that_waited_in_a_backup_is_not_made_after_the_restore(official: House) -> None:
+    message = compose(official)
+    errand = Errand.objects.create(message=message, kind="remind", msgid="m", actor="user:test")
+    control.hold_after_restore(actor="command")
+    tasks.run_errands(message.pk)
+    errand.refresh_from_db()
+    assert (errand.state, errand.code) == ("failed", "restored")

@@ -114,3 +114,15 @@ def test_quiet_hours_are_those_of_the_corps_own_zone(direct: House, settings: An
     )
     tasks.deliver(message.pk)
     assert message.deliveries.counts() == {"accepted": 5}
+
+
+def test_what_goes_out_in_one_call_waits_for_the_same_minute(official: House, settings: Any) -> None:
+    settings.CRM_QUIET_HOURS = around_now(hours=2)
+    message = outbox.compose(
+        user=official.user, actor="user:test", corp=official.corp, contacts=official.ids, content=Text("您好")
+    )
+    tasks.deliver(message.pk)
+    minutes: dict[str, set[Any]] = {}
+    for sender, at in message.deliveries.values_list("sender", "next_attempt_at"):
+        minutes.setdefault(sender, set()).add(at)
+    assert all(len(each) == 1 for each in minutes.values())

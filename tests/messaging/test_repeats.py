@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from django_q.models import OrmQ
 
+from crm import queue
 from crm.connections import open_provider
 from crm.providers.content import Text
 from messaging import claims, control, outbox, tasks
@@ -140,3 +142,30 @@ def test_a_message_to_contacts_is_never_repeated(direct: House) -> None:
     tasks.deliver(message.pk)
     repeat()
     assert Delivery.objects.get().state == "uncertain"
+
+
+@pytest.mark.parametrize("over", ["cancelled", "expired"])
+def test_what_is_over_is_not_posted_again_and_says_so(either: House, over: str) -> None:
+    message = compose(either)
+    either.sim.fault(api=API, kind="reset", times=1)
+    tasks.deliver(message.pk)
+    now = timezone.now()
+    Message.objects.update(**({"cancelled_at": now} if over == "cancelled" else {"expires_at": now}))
+    repeat()
+    assert message.deliveries.counts() == {"uncertain": 2}
+    assert len(bodies(either)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_that_rests_keeps_no_other_message_waiting(either: House) -> None:
+    message = compose(either)
+    either.sim.fault(api=API, kind="reset", times=1)
+    tasks.deliver(message.pk)
+    control.pause(message, user=either.user, actor="user:test")
+    other = compose(either, "另一条")
+    OrmQ.objects.all().delete()  # its bell was lost
+    lapse()
+    tasks.sweep()
+    queue.drain()
+    assert other.deliveries.counts() == {"accepted": 2}
+    assert message.deliveries.counts() == {"sending": 2}
