@@ -196,6 +196,13 @@ class NoticeForm(ContentForm):
 FORMS: dict[str, type[ContentForm]] = {form.msgtype: form for form in (TextForm, NoticeForm)}
 
 
+class TimesForm(forms.Form):
+    """When a message may go out, asked beside the button that sends it."""
+
+    not_before = forms.DateTimeField(required=False, widget=forms.DateTimeInput({"type": "datetime-local"}))
+    expires_at = forms.DateTimeField(required=False, widget=forms.DateTimeInput({"type": "datetime-local"}))
+
+
 class ResolveForm(StyledForm):
     """A person's word on an uncertain delivery (see `messaging.control.WORDS`)."""
 

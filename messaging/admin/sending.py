@@ -20,7 +20,7 @@ from messaging import outbox, wording
 from messaging.admin import drafts
 from messaging.admin.drafts import Draft
 from messaging.admin.templates import offered
-from messaging.forms import FORMS, ContentForm
+from messaging.forms import FORMS, ContentForm, TimesForm
 from messaging.models import Message, Template
 from messaging.outbox import Preview
 
@@ -131,12 +131,16 @@ class SendingMixin:
         except CrmError as error:
             messages.error(request, str(error))
             return HttpResponseRedirect(self.url("write", token))
-        if (
-            request.method == "POST"
-            and preview.recipients
-            and (sent := self._send(request, token, draft, preview))
-        ):
-            return HttpResponseRedirect(self._after(request, sent, preview.texts))
+        times = TimesForm(request.POST if request.method == "POST" else None)
+        me = myself(request, draft)
+        if request.method == "POST" and "to_me" in request.POST and me:
+            self._send_to_me(request, draft, preview, me)
+            return HttpResponseRedirect(self.url("confirm", token))
+        if request.method == "POST" and preview.recipients:
+            if not times.is_valid():
+                messages.error(request, _now("This is not a date and time."))
+            elif sent := self._send(request, token, draft, preview, times.cleaned_data):
+                return HttpResponseRedirect(self._after(request, sent, preview.texts))
         return self.page(
             request,
             "admin/messaging/confirm_send.html",
@@ -154,7 +158,24 @@ class SendingMixin:
             warnings=[wording.sentence(problem) for problem in preview.problems],
             blocked=any(not problem.warning for problem in preview.problems),
             write_url=self.url("write", token),
+            times=times,
+            me=me,
         )
+
+    def _send_to_me(self, request: HttpRequest, draft: Draft, preview: Preview, me: Employee) -> None:
+        """What the first recipient would get, to the reader's own phone."""
+        try:
+            outbox.compose(
+                user=request.user,
+                actor=actor_of(request),
+                corp=draft.corp(),
+                employees=[me.userid],
+                content=preview.content,
+            )
+            messages.success(request, _now("It is on its way to your own phone."))
+        except CrmError as error:
+            for sentence in dict.fromkeys(fault.detail for fault in error.errors) or [str(error)]:
+                messages.error(request, sentence)
 
     def _after(self: Any, request: HttpRequest, sent: int, texts: int) -> str:
         """The page of the message; the list where it became several."""
@@ -163,7 +184,9 @@ class SendingMixin:
         messages.success(request, _now("%(n)d different texts go out, each as a message.") % {"n": texts})
         return str(self.url("changelist"))
 
-    def _send(self, request: HttpRequest, token: str, draft: Draft, preview: Preview) -> int | None:
+    def _send(
+        self, request: HttpRequest, token: str, draft: Draft, preview: Preview, times: dict[str, Any]
+    ) -> int | None:
         to = {each.to for each in preview.recipients}
         if draft.to_kind == Message.ToKind.CONTACT:
             ids: dict[str, Any] = {"contacts": [each.contact_id for each in preview.recipients]}
@@ -173,7 +196,7 @@ class SendingMixin:
             return drafts.send_once(
                 request,
                 token,
-                lambda: draft.compose(user=request.user, actor=actor_of(request), **ids),
+                lambda: draft.compose(user=request.user, actor=actor_of(request), **ids, **times),
             )
         except CrmError as error:
             for sentence in dict.fromkeys(fault.detail for fault in error.errors) or [str(error)]:
@@ -191,6 +214,11 @@ class SendingMixin:
 def _require(request: HttpRequest) -> None:
     if not request.user.has_perm("messaging.add_message"):
         raise PermissionDenied
+
+
+def myself(request: HttpRequest, draft: Draft) -> Employee | None:
+    """The reader's own employee, where a trial of this message can be sent."""
+    return Employee.objects.filter(user=request.user.pk, corp=draft.corp_id).first()
 
 
 def is_mass(draft: Draft) -> bool:

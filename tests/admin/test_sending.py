@@ -286,3 +286,31 @@ def test_refusal_is_told_in_plain_words_with_the_providers_number(cast: Cast, li
     page = lin.text(f"messaging/message/{message.pk}/change/")
     assert "visible range" in page
     assert "81013" in page
+
+
+def test_a_trial_goes_to_ones_own_phone_and_the_draft_stays(cast: Cast, lin: Browser) -> None:
+    confirm = write(lin, begin(lin, "text", f"contact={cast.contacts['lin'].pk}"), content="Hello")
+    assert "First to me" in lin.text(confirm)
+    assert lin.post(confirm, {"to_me": "1"})["Location"] == confirm
+    trial = Message.objects.get()
+    assert list(trial.deliveries.values_list("to_kind", "to")) == [("employee", "lin")]
+    assert lin.post(confirm, {}).status_code == 302
+    assert Message.objects.exclude(pk=trial.pk).get().deliveries.get().to == "wm-lin"
+
+
+def test_when_it_may_go_out_is_asked_beside_the_button(cast: Cast, lin: Browser) -> None:
+    confirm = write(lin, begin(lin, "text", f"contact={cast.contacts['lin'].pk}"), content="Hello")
+    lin.post(confirm, {"not_before": "2030-01-02T08:00", "expires_at": "2030-01-01T08:00"})
+    lin.post(confirm, {"not_before": "soon"})
+    assert not Message.objects.exists()
+    lin.post(confirm, {"not_before": "2030-01-02T08:00", "expires_at": "2030-01-03T08:00"})
+    message = Message.objects.get()
+    assert message.not_before is not None
+    assert message.not_before.isoformat() == "2030-01-02T00:00:00+00:00"
+    assert message.expires_at is not None
+
+
+def test_who_is_no_employee_is_offered_no_trial(cast: Cast) -> None:
+    sun = cast.browser("sun")
+    confirm = write(sun, begin(sun, "text", f"contact={cast.contacts['lin'].pk}"), content="Hello")
+    assert "First to me" not in sun.text(confirm)
