@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, Q, QuerySet
 from django.utils import timezone
 
 from crm.retry import backoff_s
@@ -139,6 +139,7 @@ def expire(messages: QuerySet[Message]) -> None:
 
 
 def _begin(message: Message, rows: Sequence[Delivery]) -> Batch:
+    """Put `rows`, which the caller has locked, into `sending`."""
     attempt = Attempt.objects.create(
         message=message,
         sender=rows[0].sender,
@@ -147,14 +148,16 @@ def _begin(message: Message, rows: Sequence[Delivery]) -> Batch:
         lease_token=uuid.uuid4(),
         lease_until=_lease(),
     )
-    Delivery.objects.filter(pk__in=[row.pk for row in rows], state=State.QUEUED).update(
+    Delivery.objects.filter(pk__among=[row.pk for row in rows]).update(
         state=State.SENDING,
         attempt=attempt,
         attempts=F("attempts") + 1,
         next_attempt_at=None,
         updated_at=timezone.now(),
     )
-    return _batch(message, attempt)
+    for row in rows:
+        row.attempts += 1
+    return Batch(attempt.pk, attempt.lease_token, attempt.sender, rows)
 
 
 def _batch(message: Message, attempt: Attempt) -> Batch:
@@ -194,9 +197,10 @@ def speak(batch: Batch, body: bytes, *, repeatable_s: float = 0) -> None:
 
 def _is_called_off(batch: Batch) -> bool:
     """Looked at again right before the first word: uploads and the pace may have taken their time."""
-    message = Message.objects.select_related("agent__corp").only(*_LOOKED_AT).get(tries=batch.attempt_id)
     unwilling = Delivery.objects.filter(attempt=batch.attempt_id, contact__opted_out_at__isnull=False)
-    return _rests(message) or _is_over(message) or unwilling.exists()
+    looked_at = Message.objects.select_related("agent__corp").only(*_LOOKED_AT)
+    message: Any = looked_at.annotate(has_unwilling=Exists(unwilling)).get(tries=batch.attempt_id)
+    return message.has_unwilling or _rests(message) or _is_over(message)
 
 
 _LOOKED_AT: Final = (
