@@ -211,6 +211,7 @@ def test_a_send_that_fails_once(provider: Provider, fault: str) -> None:
     assert provider.posts == posts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", SENDS)
 def test_a_send_that_fails_for_good(provider: Provider, fault: str) -> None:
     what, _, (state, code, number, posts) = SENDS[fault]
@@ -229,6 +230,7 @@ def test_a_send_that_fails_for_good(provider: Provider, fault: str) -> None:
     assert not Attempt.objects.filter(finished_at__isnull=True).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", [TO_CONTACT], indirect=True)
 @pytest.mark.parametrize("fault", TOKENS)
 def test_a_token_that_cannot_be_had(provider: Provider, fault: str) -> None:

@@ -166,6 +166,7 @@ def recipients(asked: list[Asked]) -> list[str]:
     return [each.json()["touser"] for each in asked]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: reply.__name__)
 def test_a_reply_made_to_harm_ends_in_time_and_only_its_own_delivery(
     corp: Corp, hostile: Hostile, reply: Reply
