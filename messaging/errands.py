@@ -12,7 +12,7 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -56,17 +56,16 @@ def may(message: Message, kind: Kind) -> bool:
 def ask(message: Message, *, kind: Kind, user: User, actor: str) -> int:
     """Write an errand for each call the message went out in; returns how many.
 
-    Raises Conflict `too_late` when there is nothing to do it with (any more), `too_often` for a fourth reminder in
-    24 hours, and Invalid `unsupported` where the provider has no such call.
+    Raises Conflict `too_late` when there is nothing to do it with (any more), `already_asked` for a second recall or
+    stop, `too_often` for a fourth reminder in 24 hours, and Invalid `unsupported` where the provider has no such call.
     """
     require(user, "messaging.add_message")
     message = get_visible(user, Message.objects.select_related("corp"), message.pk)
     if not can(message.corp, Capability.RECALL if kind == Kind.RECALL else Capability.REMIND):
         raise Invalid(_("This provider cannot do that."), code="unsupported")
     with transaction.atomic():
-        Message.objects.select_for_update().get(
-            pk=message.pk
-        )  # of two clicks the second sees the first's errands
+        # Of two clicks the second sees the errands of the first.
+        Message.objects.select_for_update().get(pk=message.pk)
         msgids = _msgids(message, kind)
         Errand.objects.bulk_create(
             [
@@ -116,22 +115,25 @@ def run(message_id: int, *, turn_s: float = results.TURN_S) -> None:
     for errand in due.order_by("pk")[:PER_TURN]:
         if is_stopping() or time.monotonic() - began > turn_s:
             return
-        if not _rests(errand) and _claim(errand) and not _do(errand):
+        if not _is_quiet(errand) and _claim(errand) and not _do(errand):
             return  # the line is down: the sweep comes again
 
 
 def _due() -> QuerySet[Errand]:
+    """What may be done now: to recall and to stop is always urgent, a reminder waits while sending is paused."""
     due = Errand.objects.filter(state=Errand.State.QUEUED, next_attempt_at__lte=timezone.now())
-    return due.filter(message__corp__is_active=True)
+    paused = Q(message__paused_at__isnull=False) | Q(message__corp__is_sending_paused=True)
+    return due.filter(message__corp__is_active=True).exclude(paused, kind=Kind.REMIND)
 
 
-def _rests(errand: Errand) -> bool:
-    """Whether nobody may be reminded now; to recall and to stop is always urgent."""
-    corp = errand.message.agent.corp
-    is_quiet = quiet_until(settings.CRM_QUIET_HOURS, timezone.now(), corp.zone) is not None
-    return errand.kind == Kind.REMIND and (
-        is_quiet or corp.is_sending_paused or errand.message.paused_at is not None
-    )
+def _is_quiet(errand: Errand) -> bool:
+    """Whether it is a reminder in quiet hours; then it waits for their end."""
+    if errand.kind != Kind.REMIND:
+        return False
+    until = quiet_until(settings.CRM_QUIET_HOURS, timezone.now(), errand.message.agent.corp.zone)
+    if until is not None:
+        Errand.objects.filter(pk=errand.pk, state=Errand.State.QUEUED).update(next_attempt_at=until)
+    return until is not None
 
 
 def _claim(errand: Errand) -> bool:

@@ -1,6 +1,6 @@
 """Recall, remind, stop: asked by a click, done by a worker, each once."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -151,13 +151,27 @@ def test_a_reminder_whose_worker_was_lost_after_an_earlier_refusal_is_not_made_a
         ask(message, Kind.REMIND, official)
 
 
-def test_nobody_is_reminded_in_quiet_hours_or_while_it_is_paused(official: House, settings: Any) -> None:
+def test_nobody_is_reminded_while_the_message_is_paused(official: House) -> None:
     message = sent(official, contacts=official.ids[:1])
     ask(message, Kind.REMIND, official)
     Message.objects.update(paused_at=timezone.now())
     tasks.run_errands(message.pk)
     assert not official.posts(REMIND)
+    assert list(errands.unattended()) == []
     Message.objects.update(paused_at=None)
+    tasks.run_errands(message.pk)
+    assert len(official.posts(REMIND)) == 1
+
+
+def test_nobody_is_reminded_in_quiet_hours(official: House, settings: Any) -> None:
+    message = sent(official, contacts=official.ids[:1])
+    ask(message, Kind.REMIND, official)
+    settings.CRM_QUIET_HOURS = (time(0), time(23, 59, 59, 999999))
+    tasks.run_errands(message.pk)
+    assert not official.posts(REMIND)
+    assert list(errands.unattended()) == []  # it waits for their end
+    settings.CRM_QUIET_HOURS = None
+    message.errands.update(next_attempt_at=timezone.now())
     tasks.run_errands(message.pk)
     assert len(official.posts(REMIND)) == 1
 
