@@ -5,9 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from contacts.consent import set_opted_out
 from contacts.models import Contact
 from crm.models import Corp
+from crm.providers.content import Text
 from crm.simulator.server import Simulator
+from messaging import outbox
+from messaging.models import Message
 from tests import factories
 
 
@@ -34,6 +38,14 @@ class House:
             (each["to"], each["msgtype"], each["content"])
             for each in self.sim.messages(corp=self.corp.corpid)
         ]
+
+    def compose(self, **more: Any) -> Message:
+        """A text, accepted; to all of its contacts unless told."""
+        to = {"contacts": self.ids} | more
+        return outbox.compose(user=self.user, actor="user:test", corp=self.corp, content=Text("您好"), **to)
+
+    def opt(self, contact: Contact, *, out: bool) -> bool:
+        return set_opted_out(contact, opted_out=out, user=self.user, actor="user:test")
 
     def posts(self, api: str) -> list[dict[str, Any]]:
         return self.sim.journal(corp=self.corp.corpid, api=api)

@@ -1,14 +1,15 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.utils import translation
+from django.utils import timezone, translation
 
 from contacts.models import Contact, Employee
 from crm import roles
 from crm.errors import Conflict, Invalid, NotAllowed, NotFound
 from crm.models import Event
 from crm.providers.content import Content, MiniprogramNotice, Text
-from messaging import control, outbox, wording
+from messaging import control, outbox, tasks, wording
 from messaging.models import Delivery, Message
 from tests import factories
 from tests.messaging.house import House
@@ -295,3 +296,17 @@ def test_compose_when_userids_are_written_in_another_case_then_the_corps_spellin
     (userid,) = direct.userids[:1]
     message = compose(direct, employees=[userid.swapcase(), userid.upper(), userid])
     assert list(message.deliveries.values_list("to", flat=True)) == [userid]
+
+
+def test_preview_tells_of_a_colleague_who_wrote_to_the_same_contact_lately(direct: House) -> None:
+    message = direct.compose(contacts=direct.ids[:2])
+    tasks.deliver(message.pk)
+    other = factories.user()
+    seen = outbox.preview(user=other, corp=direct.corp, contacts=direct.ids, content=Text("您好"))
+    assert {each.contact_id for each in seen.recent} == set(direct.ids[:2])
+    assert {each.by for each in seen.recent} == {direct.user.get_username()}
+    mine = outbox.preview(user=direct.user, corp=direct.corp, contacts=direct.ids, content=Text("您好"))
+    assert mine.recent == []
+    Delivery.objects.update(updated_at=timezone.now() - timedelta(days=4))
+    seen = outbox.preview(user=other, corp=direct.corp, contacts=direct.ids, content=Text("您好"))
+    assert seen.recent == []
