@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from contacts.models import Contact, Employee, Tag, Team
 from contacts.querysets import led_team_ids, sees_everything
+from crm import roles
 from crm.errors import NotAllowed, NotFound
 from crm.models import Corp
 
@@ -47,6 +48,11 @@ def visible_contacts(user: User, ids: Iterable[int]) -> dict[int, Contact]:
 def visible_teams(user: User) -> models.QuerySet[Team]:
     """All teams for who sees everything, else those one leads, with their sub-teams."""
     return Team.objects.all() if sees_everything(user) else Team.objects.filter(pk__in=led_team_ids(user))
+
+
+def reached_teams(user: User) -> models.QuerySet[Team]:
+    """The teams whose people, those of sub-teams included, `user` reaches one and all."""
+    return Team.objects.none() if roles.role_of(user) == roles.SALES else visible_teams(user)
 
 
 def visible_tags(user: User) -> models.QuerySet[Tag]:

@@ -11,12 +11,13 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from contacts import history
 from contacts.access import require, visible_corps
 from contacts.models import Contact, Employee, FollowUser
 from contacts.reading import read_contact
-from crm import events
 from crm.connections import can, first_agent, open_provider
 from crm.errors import Conflict, FieldError, Invalid
+from crm.events import record
 from crm.models import Corp
 from crm.providers.base import Capability
 from crm.providers.errors import ProviderError
@@ -127,14 +128,11 @@ def _text_errors(texts: dict[str, str]) -> list[FieldError]:
 
 
 def _record_creation(contact: Contact, follows: list[FollowUser], *, actor: str) -> None:
-    about = {"actor": actor, "corp_id": contact.corp_id, "contact_id": contact.pk}
-    lines = [events.event("contact.created", "contact", contact.pk, **about)]  # type: ignore[arg-type]
+    lines = [history.of_contact("contact.created", contact, actor=actor)]
     for follow in follows:
         changes = {"userid": [None, follow.employee.userid]}
-        lines.append(
-            events.event("follow.started", "follow_user", follow.pk, changes=changes, **about)  # type: ignore[arg-type]
-        )
-    events.record(lines)
+        lines.append(history.of_follow("follow.started", follow, actor=actor, changes=changes))
+    record(lines)
 
 
 def retry_create(contact: Contact, *, user: AbstractBaseUser | AnonymousUser, actor: str) -> None:
@@ -231,14 +229,5 @@ def _move(
         fields["external_userid"] = external_userid
     if not rows.update(**fields, updated_at=timezone.now()):
         return False
-    line = events.event(
-        "contact.updated",
-        "contact",
-        contact.pk,
-        actor=actor,
-        corp_id=contact.corp_id,
-        contact_id=contact.pk,
-        changes=changes,
-    )
-    events.record([line])
+    record([history.of_contact("contact.updated", contact, actor=actor, changes=changes)])
     return True

@@ -4,9 +4,10 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import transaction
 from django.utils import timezone
 
+from contacts import history
 from contacts.access import get_visible, require
 from contacts.models import Contact
-from crm import events
+from crm.events import record
 
 
 @transaction.atomic
@@ -26,14 +27,5 @@ def set_opted_out(
     old, new = held.opted_out_at, now if opted_out else None
     Contact.objects.filter(pk=held.pk).update(opted_out_at=new, updated_at=now)
     changes = {"opted_out_at": [each and each.isoformat() for each in (old, new)]}
-    line = events.event(
-        "contact.updated",
-        "contact",
-        held.pk,
-        actor=actor,
-        corp_id=held.corp_id,
-        contact_id=held.pk,
-        changes=changes,
-    )
-    events.record([line])
+    record([history.of_contact("contact.updated", held, actor=actor, changes=changes)])
     return True

@@ -100,6 +100,16 @@ def _apply_employees(corp: Corp, directory: Directory, *, actor: str) -> dict[st
     return held
 
 
+def rename(corp: Corp, old: str, new: str, *, actor: str) -> None:
+    """Give the employee `old` the userid `new`, so that follows and history go on; nothing where both are known."""
+    employee = Employee.objects.filter(corp=corp, userid__iexact=old).first()
+    if employee is None or Employee.objects.filter(corp=corp, userid__iexact=new).exists():
+        return
+    changes = {"userid": [employee.userid, new]}
+    Employee.objects.filter(pk=employee.pk).update(userid=new, updated_at=timezone.now())
+    events.record([_employee_event("employee.updated", employee, changes, actor)])
+
+
 def _employee_values(record: EmployeeRecord) -> dict[str, Any]:
     values = told(record, ("name", "alias", "position", "avatar", "status"))
     if "status" in values:

@@ -8,10 +8,11 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from contacts import history
 from contacts.access import require
 from contacts.models import Contact, Employee, FollowUser
-from crm import events
 from crm.errors import Conflict, NotAllowed
+from crm.events import record
 
 PLANNED = ("stage", "next_follow_up_at")
 
@@ -57,16 +58,8 @@ def _write(follow: FollowUser, changed: dict[str, list[Any]], *, actor: str) -> 
     follow.save(update_fields=[*changed, "updated_at"])
     # A change of a current relation makes the contact changed (contract F12).
     Contact.objects.filter(pk=follow.contact_id).update(updated_at=now)
-    line = events.event(
-        "follow.updated",
-        "follow_user",
-        follow.pk,
-        actor=actor,
-        corp_id=follow.employee.corp_id,
-        contact_id=follow.contact_id,
-        changes={name: [_plain(old), _plain(new)] for name, (old, new) in changed.items()},
-    )
-    events.record([line])
+    changes = {name: [_plain(old), _plain(new)] for name, (old, new) in changed.items()}
+    record([history.of_follow("follow.updated", follow, actor=actor, changes=changes)])
 
 
 def _plain(value: Any) -> Any:

@@ -36,16 +36,20 @@ def _find_led_teams(user: User) -> set[int]:
     led = set(teams.filter(Q(managers=user.pk) | leads(user)).values_list("pk", flat=True))
     if not led:
         return led
-    parents = teams.filter(corp__teams__in=led).values_list("pk", "parent_id").distinct()
+    return sub_teams(teams.filter(corp__teams__in=led).values_list("pk", "parent_id").distinct(), led)
+
+
+def sub_teams(parents: Iterable[tuple[int, int | None]], roots: set[int]) -> set[int]:
+    """`roots` and all teams below them, by the (id, parent's id) pairs of their corps."""
     children: dict[int | None, list[int]] = {}
     for pk, parent_id in parents:
         children.setdefault(parent_id, []).append(pk)
-    waiting = list(led)
+    reached, waiting = set(roots), list(roots)
     while waiting:
-        found = [pk for pk in children.get(waiting.pop(), ()) if pk not in led]
-        led.update(found)
+        found = [pk for pk in children.get(waiting.pop(), ()) if pk not in reached]
+        reached.update(found)
         waiting.extend(found)
-    return led
+    return reached
 
 
 def leads(user: User) -> Q:

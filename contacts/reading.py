@@ -2,7 +2,8 @@
 
 import dataclasses
 import logging
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 from django.db import IntegrityError, OperationalError, transaction
 from django.utils.translation import gettext as _
@@ -11,14 +12,18 @@ from contacts import clock
 from contacts.absence import end
 from contacts.changes import BatchChanges
 from contacts.clock import Moment
+from contacts.directory import apply_directory, apply_tags, rename
 from contacts.listing import Applied, Listing
 from contacts.models import Contact, FollowUser
 from contacts.roll import Roll
 from crm.connections import first_agent, open_provider
 from crm.errors import Conflict
 from crm.models import Corp
+from crm.providers.base import Provider
 from crm.providers.errors import Absent
-from crm.providers.records import ContactRecord
+from crm.providers.records import ContactRecord, Directory
+
+T = TypeVar("T")
 
 log = logging.getLogger("renmai.sync")
 
@@ -46,7 +51,46 @@ def read_contact(corp: Corp, external_userid: str, *, actor: str) -> None:
         if apply(ask(corp, external_userid), actor=actor):
             log.info("contact %s of %s was read again", external_userid, corp.corpid)
             return
-    raise Conflict(_("A sync is writing to this corp right now. Try again in a moment."), code="outrun")
+    raise _outrun()
+
+
+def read_tags(corp: Corp, *, actor: str) -> None:
+    """Read the tag list and make the mirror say the same. Raises as `read_contact`."""
+    _read_whole(corp, lambda provider: provider.tags(), lambda told: apply_tags(corp, told, actor=actor))
+
+
+def read_directory(corp: Corp, *, actor: str, renamed: Mapping[str, str]) -> None:
+    """Read employees and departments and make the mirror say the same. Raises as `read_contact`.
+
+    An employee of `renamed`, {old userid: new userid}, stays the same one where the directory has only the new.
+    """
+
+    def write(directory: Directory) -> None:
+        known = {each.userid.lower() for each in directory.employees}
+        for old, new in renamed.items():
+            if new.lower() in known and old.lower() not in known:
+                rename(corp, old, new, actor=actor)
+        apply_directory(corp, directory, actor=actor)
+
+    _read_whole(corp, lambda provider: provider.directory(), write)
+
+
+def _read_whole(corp: Corp, request: Callable[[Provider], T], write: Callable[[T], None]) -> None:
+    for _try in range(TRIES):
+        asked_at = clock.now(corp)
+        answer = request(open_provider(first_agent(corp), patience_s=PATIENCE_S))
+        with transaction.atomic():
+            moment = clock.tick(corp)
+            if moment.ticks - moment.reads == asked_at.ticks - asked_at.reads + 1:
+                write(answer)
+                return
+            transaction.set_rollback(True)
+    raise _outrun()
+
+
+def _outrun() -> Conflict:
+    words = _("A sync is writing to this corp right now. Try again in a moment.")
+    return Conflict(words, code="outrun")
 
 
 def ask(corp: Corp, external_userid: str) -> Answer:

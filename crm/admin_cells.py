@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from django.utils import timezone
@@ -104,23 +104,31 @@ def moment(at: datetime | None, *, overdue: bool = False) -> SafeString:
     """A time short enough for a column: today as 14:05, this year without the year; all of it on hover."""
     if at is None:
         return DASH
-    local, now = timezone.localtime(at), timezone.localtime()
-    text: str
-    if local.date() == now.date():
-        text = format_html("{} {}", _("today"), f"{local:%H:%M}")
-    elif local.date() == (now - timedelta(days=1)).date():
-        text = format_html("{} {}", _("yesterday"), f"{local:%H:%M}")
-    elif local.date() == (now + timedelta(days=1)).date():
-        text = format_html("{} {}", _("tomorrow"), f"{local:%H:%M}")
-    else:
-        text = f"{local:%m-%d %H:%M}" if local.year == now.year else f"{local:%Y-%m-%d}"
+    local = timezone.localtime(at)
     return format_html(
         '<time class="rm-moment{}" datetime="{}" title="{}">{}</time>',
         " rm-moment--overdue" if overdue else "",
         local.isoformat(timespec="seconds"),
         f"{local:%Y-%m-%d %H:%M:%S}",
-        text,
+        short_time(at),
     )
+
+
+def short_time(at: datetime) -> str:
+    local, now = timezone.localtime(at), timezone.localtime()
+    days = {-1: _("yesterday"), 0: _("today"), 1: _("tomorrow")}
+    if (away := (local.date() - now.date()).days) in days:
+        return f"{days[away]} {local:%H:%M}"
+    return f"{local:%m-%d %H:%M}" if local.year == now.year else f"{local:%Y-%m-%d}"
+
+
+def time_span(first: datetime, last: datetime) -> str:
+    """`tomorrow 08:03–08:24`; one time where the two are in the same minute."""
+    begin, end = timezone.localtime(first), timezone.localtime(last)
+    if begin.replace(second=0, microsecond=0) == end.replace(second=0, microsecond=0):
+        return short_time(first)
+    is_one_day = begin.date() == end.date()
+    return f"{short_time(first)}–{end:%H:%M}" if is_one_day else f"{short_time(first)} – {short_time(last)}"
 
 
 def age(at: datetime | None) -> str:

@@ -14,6 +14,9 @@ _SENTENCES: Final[Mapping[int, Promise]] = {
     40001: _(
         "The secret is wrong, belongs to another corp, or the app is stopped. Copy it again from the app's page."
     ),
+    40007: _(
+        "The provider does not know the file (any more). A file of the library is uploaded again by itself."
+    ),
     40013: _("The corp id is wrong. Compare it with My company (我的企业) → 企业ID."),
     40014: _("The provider no longer takes the token. A new one is fetched by itself."),
     42001: _("The provider no longer takes the token. A new one is fetched by itself."),
@@ -94,12 +97,18 @@ _CODES: Final[Mapping[str, Promise]] = {
     "id_taken": _("The provider keeps this person under an id that another contact here has already."),
     "opted_out": _("This contact has asked not to be written to."),
     "erased": _("The contact is no longer here."),
+    "lost": _("Nobody follows this contact any more."),
     "resolved": _("A person decided."),
     "unanswered": _("The provider was asked for 25 minutes and never said what became of it."),
     "stopped": _("The mass send was stopped before the employee confirmed it."),
     "never_confirmed": _("The employee did not confirm it within 30 days."),
     "crashed": _("This program failed while sending it; its log says more."),
+    "no_such_send": _("The provider knows no such mass send: it did not get there. Say what is to be done."),
+    "several_sends": _(
+        "The provider knows several mass sends that this can be. Look in WeCom, then say what became of it."
+    ),
     "worker_lost": _("The worker that was sending it went away."),
+    "uploading": _("Its file is still being uploaded. It goes on by itself."),
 }
 
 # Codes whose `errmsg` is our own English, not the provider's words.
@@ -108,9 +117,12 @@ _OURS: Final = frozenset(
         "not_friend",
         "over_cap",
         "unanswered",
+        "no_such_send",
+        "several_sends",
         "stopped",
         "never_confirmed",
         "worker_lost",
+        "uploading",
         "no_agent",
         "no_sender",
         "no_cover",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache, lru_cache, partial
 from itertools import repeat
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -110,6 +111,8 @@ def _prepare(field: "models.Field[Any, Any]") -> Prepare | None:
         return field.prepare_each
     if isinstance(field, models.JSONField):
         return partial(map, _json)
+    if isinstance(field, models.UUIDField) and connection.vendor != "postgresql":
+        return partial(map, attrgetter("hex"))
     if isinstance(field, models.DateTimeField):
         return partial(map, _text_of_instant if connection.vendor == "postgresql" else _sqlite_instant)
     return None

@@ -1,7 +1,10 @@
 """The people and the data of the demo: made once, on top of the simulator's corps."""
 
+import struct
+import zlib
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from django.contrib.auth.models import Group, User
@@ -12,9 +15,24 @@ from django.utils import timezone
 from contacts.models import Employee, FollowUser, Team
 from crm import roles
 from crm.models import Corp
+from crm.providers.content import Content, MiniprogramNotice, Text
+from messaging import library, templates
 
 PASSWORD: Final = "renmai-demo"
 CORP_NAMES: Final = {"direct": "晨星文具（direct）", "official": "远山茶业（official）"}
+
+TEMPLATES: Final[dict[str, Content]] = {
+    "报价提醒 · Quote": Text(
+        "{contact.name}，您好！{产品}的报价单已经备好，{日期}前有效。有问题请随时联系我。"
+    ),
+    "送货通知 · Delivery": MiniprogramNotice(
+        appid="wx00000000000000aa",
+        title="送货时间已定",
+        page="pages/order/view?id=7",
+        content_item=(("客户", "{contact.name}"), ("订单号", "{订单号}"), ("送货日期", "{日期}")),
+    ),
+}
+PRICES: Final = "价目表（示例）\n\n龙井 50 克    128 元\n普洱 100 克   96 元\n茉莉花茶 50 克 58 元\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +70,9 @@ def populate() -> None:
     if team is not None:
         team.managers.add(User.objects.get(username="manager"))
     _plan_follow_ups()
+    for corp in Corp.objects.order_by("pk"):
+        _keep_templates(corp)
+        _keep_files(corp)
 
 
 def _busiest(corp: Corp) -> Employee:
@@ -69,6 +90,37 @@ def _leader_of(employee: Employee) -> Employee | None:
 
 def _link(username: str, employee: Employee) -> None:
     Employee.objects.filter(pk=employee.pk).update(user=User.objects.get(username=username))
+
+
+def _keep_templates(corp: Corp) -> None:
+    """With variables of both kinds: what is known of each contact, and what the sender is asked for."""
+    admin = User.objects.get(username=LOGINS[0].username)
+    for name, content in TEMPLATES.items():
+        templates.create(user=admin, actor="command", corp=corp, name=name, content=content)
+
+
+def _keep_files(corp: Corp) -> None:
+    """Something to send from the library: a picture and a price list."""
+    keep = partial(library.add, user=User.objects.get(username="admin"), actor="command", corp=corp)
+    keep(kind="image", name="春季新品.png", data=_poster())
+    keep(kind="file", name="价目表.txt", data=PRICES.encode())
+
+
+def _poster() -> bytes:
+    """A PNG of 480 x 300: a morning sky over a green field."""
+    width, height = 480, 300
+    rows = bytearray()
+    for y in range(height):
+        sky = (150 + y // 3, 200 + y // 8, 235) if y < 200 else (60, 140 - (y - 200) // 4, 95)
+        for x in range(width):
+            is_sun = (x - 350) ** 2 + (y - 90) ** 2 < 45**2
+            rows += bytes((255, 214, 120) if is_sun else sky) if x else b"\0" + bytes(sky)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(rows))), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
 
 
 def _plan_follow_ups() -> None:

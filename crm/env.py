@@ -101,6 +101,16 @@ def parse_removal_guard(text: str) -> tuple[int, float]:
     return guard
 
 
+def parse_mass_cap(text: str) -> tuple[int | None, str]:
+    """`1/day` as (1, "day"); the None of `days/month` stands for as many as the month has days."""
+    number, _, period = text.strip().partition("/")
+    if text.strip() == "days/month":
+        return None, "month"
+    if period not in {"day", "month"} or not (number.isascii() and number.isdigit()) or int(number) == 0:
+        raise ImproperlyConfigured(f"CRM_MASS_CAP must be days/month, 4/month or 1/day and not {text!r}.")
+    return int(number), period
+
+
 def parse_quiet_hours(text: str) -> tuple[time, time] | None:
     """`21:00-08:00` as its two ends, the first included; None for an empty text. It may go over midnight."""
     if not text.strip():

@@ -12,9 +12,10 @@ VERBS: Final = frozenset(
         *(f"follow.{what}" for what in ("started", "updated", "ended", "restored")),
         *(f"tag.{what}" for what in ("created", "updated", "deleted")),
         *(f"employee.{what}" for what in ("created", "updated", "left", "returned")),
-        *(f"message.{what}" for what in ("created", "cancelled", "paused", "resumed")),
-        *(f"message.{what}" for what in ("recalled", "reminded", "stopped")),
+        *(f"message.{what}" for what in ("created", "approved", "cancelled", "paused", "resumed")),
+        *(f"message.{what}" for what in ("recalled", "reminded", "stopped", "received")),
         *(f"template.{what}" for what in ("created", "updated")),
+        *(f"media_file.{what}" for what in ("created", "updated")),
         *(
             f"delivery.{state}"
             for state in (
@@ -24,7 +25,19 @@ VERBS: Final = frozenset(
     }
 )
 SUBJECTS: Final = frozenset(
-    {"contact", "follow_user", "note", "message", "delivery", "tag", "employee", "transfer", "template"}
+    {
+        "contact",
+        "follow_user",
+        "note",
+        "message",
+        "delivery",
+        "tag",
+        "employee",
+        "transfer",
+        "template",
+        "callback",
+        "media_file",
+    }
 )
 # What an auditor does not read in a contact or a message is not read in their history either.
 FREE_TEXT: Final = frozenset({"remark", "description", "content"})

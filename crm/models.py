@@ -95,6 +95,10 @@ class Agent(models.Model):
     callback_mode = models.CharField(
         _("callback mode"), max_length=16, choices=CallbackMode, default=CallbackMode.ENCRYPTED
     )
+    # What was configured before: the provider goes on with it until somebody changes it there, too.
+    previous_callback_token = EncryptedTextField(blank=True, db_default="", editable=False)
+    previous_callback_aes_key = EncryptedTextField(blank=True, db_default="", editable=False)
+    previous_callback_until = models.DateTimeField(null=True, blank=True, editable=False)
     uuid = models.UUIDField(_("callback address"), default=uuid.uuid4, unique=True, editable=False)
     created_at = models.DateTimeField(_("connected at"), auto_now_add=True)
 

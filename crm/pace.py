@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from django.db.models import Expression, QuerySet
@@ -13,6 +14,7 @@ from django.utils import timezone
 
 from crm.models import Pace
 from crm.providers.errors import RateLimited
+from crm.threads import Ask, here
 
 # Calls are taken from the row in lots, so that a call costs no statement of its own.
 LOT_S: Final = 0.2  # the largest lot, in seconds of the rate
@@ -132,6 +134,7 @@ class DatabasePace:
         *,
         per_minute: int,
         patience_s: float = 120,
+        ask: Ask = here,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], Expression] = Now,
@@ -139,6 +142,7 @@ class DatabasePace:
         self._corpid = corpid
         self._per_minute = per_minute
         self._patience_s = patience_s
+        self._ask = ask
         self._sleep = sleep
         self._monotonic = monotonic
         self._now = now
@@ -163,6 +167,9 @@ class DatabasePace:
         one refused say nothing new.
         """
         self._held_of(api).drop()
+        self._ask(partial(self._note_limit, api, errcode, retry_after))
+
+    def _note_limit(self, api: str, errcode: int, retry_after: float) -> None:
         pause_s = retry_after if errcode == CONCURRENCY else max(retry_after, PAUSE_S)
         is_told = False
         while not is_told:
@@ -180,12 +187,12 @@ class DatabasePace:
         """A lot: how many calls, and until when (monotonic) they are good. Sleeps until there is one."""
         while True:
             asked_at = self._monotonic()
-            found = self._read(api)
+            found = self._ask(partial(self._read, api))
             rate = self._rate(found.share)
             size = min(wish, rate.largest_lot)
             if found.wait_s > 0:
                 self._sleep_for(api, found)
-            elif self._swap(found, tat=found.tat + size * rate.interval_s):
+            elif self._ask(partial(self._swap, found, tat=found.tat + size * rate.interval_s)):
                 return size, asked_at + HOLD_S
 
     def _rate(self, share: float) -> Rate:

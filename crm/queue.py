@@ -26,7 +26,7 @@ from django_q.tasks import async_task
 log = logging.getLogger("renmai.queue")
 
 MAIN: Final = Conf.PREFIX
-LANES: Final = (MAIN, "sync", "poll")
+LANES: Final = (MAIN, "sync", "poll", "inbox")
 
 
 def ring(path: str, *ids: int | str, lane: str = "") -> None:

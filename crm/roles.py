@@ -18,8 +18,16 @@ _WORK = (
     "contacts.change_followuser",
     "messaging.add_message",
     "messaging.view_template",
+    "messaging.view_mediafile",
+    "messaging.add_mediafile",
 )
-_DIRECT = ("messaging.resolve_delivery", "messaging.add_template", "messaging.change_template")
+_DIRECT = (
+    "messaging.resolve_delivery",
+    "messaging.approve_urgent",
+    "messaging.add_template",
+    "messaging.change_template",
+    "messaging.change_mediafile",
+)
 _READ_SYNC = ("contacts.view_syncrun", "contacts.view_syncpart", "contacts.view_quarantine")
 
 PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
@@ -31,8 +39,11 @@ PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
         *_WORK,
         *_DIRECT,
         *_READ_SYNC,
+        "messaging.broadcast_message",
         "contacts.view_team",
         "contacts.run_sync",
+        "messaging.view_callback",
+        "messaging.change_callback",
         "crm.view_corp",
         "crm.add_corp",
         "crm.change_corp",
@@ -48,6 +59,7 @@ PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
         *_READ_MESSAGES,
         *_READ_SYNC,
         "contacts.view_team",
+        "messaging.view_callback",
         "crm.view_corp",
         "crm.view_agent",
         "crm.view_event",

@@ -23,6 +23,7 @@ def jobs() -> list[Job]:
         Job("messaging.tasks.poll_due", 1),
         Job("crm.tasks.beat", 1),
         Job("crm.tasks.forget_old_answers", 60),
+        Job("messaging.tasks.forget_old_callbacks", 60),
     ]
     return [job for job in table if job.minutes]
 

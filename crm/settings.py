@@ -15,6 +15,7 @@ from crm.env import (
     env_str,
     kept_secret,
     parse_field_keys,
+    parse_mass_cap,
     parse_quiet_hours,
     parse_removal_guard,
     parse_timeouts,
@@ -172,6 +173,10 @@ CRM_REMOTE_RATE = env_int("CRM_REMOTE_RATE", 5000, minimum=1)
 # WeCom drops what one member gets beyond 30 a minute or 1,000 an hour, without a word.
 CRM_RECIPIENT_RATE = env_int("CRM_RECIPIENT_RATE", 30, minimum=1)
 CRM_RECIPIENT_HOURLY_RATE = env_int("CRM_RECIPIENT_HOURLY_RATE", 1000, minimum=1)
+# Mass sends to one contact; WeCom changed the rule twice, this is the newest (wecom.md 3.7).
+CRM_MASS_CAP = parse_mass_cap(env_str("CRM_MASS_CAP", "days/month"))
+# Person-times of an app's messages to employees; 0: 200 for each employee.
+CRM_APP_DAILY_QUOTA = env_int("CRM_APP_DAILY_QUOTA", 0)
 
 # --- The mirror ---
 CRM_SYNC_EVERY_MINUTES = env_int("CRM_SYNC_EVERY_MINUTES", 30)
@@ -182,6 +187,7 @@ CRM_SYNC_LISTINGS = env_int("CRM_SYNC_LISTINGS", 5, minimum=1)
 CRM_SYNC_REMOVAL_GUARD = parse_removal_guard(env_str("CRM_SYNC_REMOVAL_GUARD", "20,10%"))
 
 # --- Sending ---
+CRM_SEND_CALLS = env_int("CRM_SEND_CALLS", 5, minimum=1)
 CRM_SEND_LEASE_SECONDS = env_int("CRM_SEND_LEASE_SECONDS", 90, minimum=1)
 # In the zone of the corp; nothing goes out then.
 CRM_QUIET_HOURS = parse_quiet_hours(env_str("CRM_QUIET_HOURS", ""))
@@ -232,8 +238,23 @@ SPECTACULAR_SETTINGS = {
         "SyncRunTrigger": "contacts.models.SyncRun.Trigger",
         "ToKind": "messaging.models.Message.ToKind",
         "MessageType": "messaging.models.Message.Type",
+        # Of contents (messaging/api/content_schema.py): (value, label), which are the same.
+        "Switch": [(0, 0), (1, 1)],
+        "Safe": [(0, 0), (1, 1), (2, 2)],
+        "ErrandKind": "messaging.models.Errand.Kind",
+        "QuotaKind": ["app", "mass"],
+        "QuotaPeriod": ["day", "month"],
+        "MediaKind": "messaging.models.MediaFile.Kind",
     },
 }
+
+# --- Uploads: to disk beyond 2.5 MB, and never more than the largest file we keep ---
+FILE_UPLOAD_HANDLERS = [
+    "crm.uploads.Truncating",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
 
 # --- Languages and time ---
 LANGUAGE_CODE = "en"

@@ -17,6 +17,7 @@ from contacts.models import Contact, Employee, FollowUser
 from crm import roles
 from crm.admin_base import first_step, is_administrator
 from crm.models import Corp
+from messaging import control
 from messaging.models import Delivery, Message
 
 
@@ -62,12 +63,14 @@ PLACES: tuple[tuple[str | Promise, tuple[Place, ...]], ...] = (
             Place(_("Messages"), "forum", "messaging_message", "messaging.view_message"),
             Place(_("Deliveries"), "outgoing_mail", "messaging_delivery", "messaging.view_delivery"),
             Place(_("Templates"), "article", "messaging_template", "messaging.view_template"),
+            Place(_("Media library"), "perm_media", "messaging_mediafile", "messaging.view_mediafile"),
         ),
     ),
     (
         _("Operations"),
         (
             Place(_("Sync runs"), "sync", "contacts_syncrun", "contacts.view_syncrun"),
+            Place(_("Callbacks"), "call_received", "messaging_callback", "messaging.view_callback"),
             Place(_("Corps"), "domain", "crm_corp", "crm.view_corp"),
             Place(_("Agents"), "key", "crm_agent", "crm.view_agent"),
             Place(_("API keys"), "vpn_key", "crm_apikey", "crm.view_apikey"),
@@ -122,7 +125,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     role = roles.role_of(request.user)
     operates = role in {roles.ADMINISTRATOR, roles.AUDITOR}
     context["title"] = _("Overview")
-    context["figures"] = _work_figures(request)
+    context["figures"] = [*_work_figures(request), *_approval_figures(request)]
     context["machine"] = _machine_figures() if operates else []
     context["due"] = _due(request)
     context["corp_cards"] = corp_cards(request) if request.user.has_perm("contacts.view_syncrun") else []
@@ -156,6 +159,15 @@ def _work_figures(request: HttpRequest) -> list[Figure]:
         Figure(_("Due today"), today, f"{follows}?due=today", "warn" if today else ""),
         Figure(_("Open messages"), open_messages, f"{messages}?state=open", below=_("on their way")),
     ]
+
+
+def _approval_figures(request: HttpRequest) -> list[Figure]:
+    """What waits for the reader's word, where there is something."""
+    if not request.user.has_perm(control.APPROVE):
+        return []
+    asking = Message.objects.visible_to(request.user).unapproved().exclude(created_by=request.user.pk).count()
+    url = reverse("admin:messaging_message_changelist")
+    return [Figure(_("Ask for approval"), asking, f"{url}?approval=waiting", "warn")] if asking else []
 
 
 def _machine_figures() -> list[Figure]:

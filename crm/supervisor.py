@@ -31,7 +31,7 @@ GRACE_S = 10
 TASKS_PER_PROCESS = 2000
 LONGEST_BACKOFF_S = 30
 # A task bounds itself; this is for one that hangs all the same. A sync renews a lease, so it may take long.
-BUSY_LIMIT_S = {queue.MAIN: 600.0, "sync": 6 * 3600.0, "poll": 600.0}
+BUSY_LIMIT_S = {queue.MAIN: 600.0, "sync": 6 * 3600.0, "poll": 600.0, "inbox": 600.0}
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Supervisor:
         plan: list[tuple[str, Callable[[Slot], None], float]] = [("clock", run_clock, 120)]
         plan += [(queue.MAIN, run_worker, BUSY_LIMIT_S[queue.MAIN])] * workers
         plan += [("sync", run_worker, BUSY_LIMIT_S["sync"])] * SYNC_WORKERS
-        plan += [("poll", run_worker, BUSY_LIMIT_S["poll"])]
+        plan += [(lane, run_worker, BUSY_LIMIT_S[lane]) for lane in ("poll", "inbox")]
         self.slots = [Slot(name, work, limit, index) for index, (name, work, limit) in enumerate(plan)]
         self.stopping = False
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from crm.models import AccessToken, Agent
 from crm.providers.errors import ProviderError, Unavailable
 from crm.providers.tokens import EARLY_S, Token
 from crm.providers.transport import persist
+from crm.threads import Ask, here
 
 REFRESH_MARGIN_S: Final = 5.0
 FAILURES_IN_A_ROW: Final = 5
@@ -40,8 +42,11 @@ class DatabaseTokens:
     everybody together (guarantees T3). Thread-safe.
     """
 
-    def __init__(self, agent: Agent, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, agent: Agent, *, ask: Ask = here, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._agent = agent
+        self._ask = ask
         self._monotonic = monotonic
         self._rows = AccessToken.objects.filter(agent=agent)
         self._lock = threading.Lock()
@@ -58,20 +63,21 @@ class DatabaseTokens:
         deadline = self._monotonic() + _refresh_lease_s() + REFRESH_MARGIN_S
         while True:
             asked_at, refusals = self._monotonic(), self._refusals
-            row, now = self._read()
+            row, now = self._ask(self._read)
             if row.value and row.expires_at and row.expires_at > now:
                 token, left = Token(row.value, row.generation), row.expires_at - now
                 self._keep(token, until=asked_at + left.total_seconds(), refusals=refusals)
                 return token
             _refuse_while_failing(row, now)
-            if self._wins_refresh(row, now):
+            if self._ask(partial(self._wins_refresh, row, now)):
                 return self._refresh(row, now, fetch)
             if self._monotonic() > deadline:
                 raise Unavailable("another process has been fetching the token for too long", code="timeout")
             time.sleep(0.1)
 
     def reject(self, token: Token) -> None:
-        self._rows.filter(generation=token.generation).update(value="", expires_at=None)
+        theirs = self._rows.filter(generation=token.generation)
+        self._ask(lambda: theirs.update(value="", expires_at=None))
         with self._lock:
             self._refusals += 1
             if self._copy and self._copy.token == token:
@@ -101,21 +107,22 @@ class DatabaseTokens:
         try:
             value, expires_in = fetch()
         except ProviderError as error:
-            self._note_failure(error)
+            self._ask(partial(self._note_failure, error))
             raise
         except BaseException:  # a worker told to stop, too: the others need not wait for the lease's end
-            mine.update(refreshing_until=None)
+            self._ask(lambda: mine.update(refreshing_until=None))
             raise
         life_s = max(expires_in - EARLY_S, expires_in / 2)
         token = Token(value, row.generation + 1)  # the next `get` copies it from the row
-        mine.update(
-            value=value,
-            generation=token.generation,
-            expires_at=now + timedelta(seconds=life_s),
-            refreshing_until=None,
-            failures=0,
-            failed_at=None,
-        )
+        renewed = {
+            "value": value,
+            "generation": token.generation,
+            "expires_at": now + timedelta(seconds=life_s),
+            "refreshing_until": None,
+            "failures": 0,
+            "failed_at": None,
+        }
+        self._ask(lambda: mine.update(**renewed))
         return token
 
     def _note_failure(self, error: ProviderError) -> None:

@@ -2,36 +2,45 @@
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, Q, QuerySet
+from django.db.models import DateTimeField, Exists, F, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from contacts.models import Contact
+from crm import bulk
+from crm.lookups import Told
+from crm.providers.errors import ProviderError
 from crm.retry import backoff_s
 from messaging.models import Attempt, Delivery, Message
 from messaging.quiet import SLOTS, quiet_until, releases
+from messaging.quota import hold_for_the_day
 from messaging.rate import hold_back
-from messaging.states import State, move
+from messaging.states import State, grouped, move
 
 log = logging.getLogger("renmai.delivery")
 
 
 @dataclass(slots=True)
 class Batch:
-    """Deliveries in `sending` that one attempt holds. `has_spoken`: from here on a byte may have left.
+    """Deliveries in `sending` that one attempt holds: one call. `has_spoken`: from here on a byte may have left.
 
-    `repeat_until`: so long the provider swallows the same bytes, so that posting them again can only help.
+    `trouble` is why its `body` could not be written. `repeat_until`: so long the provider swallows the same bytes, so
+    that posting them again can only help.
     """
 
     attempt_id: int
     lease_token: uuid.UUID
     sender: str
     deliveries: Sequence[Delivery]
+    body: bytes = b""
+    trouble: ProviderError | None = None
     has_spoken: bool = False
     repeat_until: datetime | None = None
     repeats: int = 0
@@ -45,45 +54,55 @@ class Batch:
         return self.has_spoken and self.repeat_until is not None and timezone.now() < self.repeat_until
 
 
-class CalledOff(Exception):
-    """Between the claim and the first word somebody paused, cancelled or opted out: `release` the batch."""
+def claim(message: Message, *, most: int, write: Callable[[Batch], bytes], calls: int = 1) -> list[Batch]:
+    """Take due deliveries for up to `calls` calls of up to `most` recipients; none when there are none.
 
-
-class LeaseLost(Exception):
-    """The lease lapsed before a byte was sent, and the deliveries went back to the queue: stay silent."""
-
-
-def claim(message: Message, *, most: int) -> Batch | None:
-    """Take up to `most` due deliveries that can go out in one call; None when there are none.
+    `write` makes the bytes of a batch, which are frozen with it; a ProviderError is kept as its `trouble`.
 
     The try is counted here, not with its result: a batch that kills its worker must not return forever.
     """
-    if message.expires_at is not None:
-        expire(Message.objects.filter(pk=message.pk))
+    at_most = max(most, calls)
     while True:
         with transaction.atomic():
             if _is_quiet(message, most):
-                return None
-            due = (
-                message.deliveries.due()
-                .select_related("contact")
-                .annotate(called_off=F("message__cancelled_at"))
+                return []
+            due = message.deliveries.due().select_for_update(skip_locked=True, of=("self",))
+            told = due.annotate(
+                called_off=F("message__cancelled_at"),
+                opted_out_at=F("contact__opted_out_at"),
+                contact_state=F("contact__state"),
             )
-            due = due.defer("contact__external_profile").select_for_update(skip_locked=True, of=("self",))
-            rows = list(due.order_by("pk")[:most])
-            # Composed in the order of their senders, so that those of one call stand together.
-            rows = [row for row in rows if row.sender == rows[0].sender]
+            rows = list(told.order_by("pk")[:at_most])
             if not rows:
-                return None
+                return []
+            rows = _rows_of_calls(rows, most, calls, is_cut=len(rows) == at_most)
             willing = _without_unwilling(rows)
-            if willing and (rows := hold_back(message, willing)):
-                return _begin(message, rows)
+            if willing and (rows := hold_for_the_day(message, hold_back(message, willing))):
+                return _begin(message, _calls(rows, most), write)
+
+
+def _rows_of_calls(rows: Sequence[Delivery], most: int, calls: int, *, is_cut: bool) -> list[Delivery]:
+    """The rows of the first `calls` calls; of several, not those of a last one whose other rows were not read."""
+    found = _calls(rows, most)
+    if is_cut and len(found) > 1 and len(found[-1]) < most:
+        found.pop()
+    return [row for call in found[:calls] for row in call]
+
+
+def _calls(rows: Iterable[Delivery], most: int) -> list[list[Delivery]]:
+    """Neighbours of one sender, up to `most`: composed in the order of their senders, they stand together."""
+    found: list[list[Delivery]] = []
+    for row in rows:
+        if not found or found[-1][0].sender != row.sender or len(found[-1]) == most:
+            found.append([])
+        found[-1].append(row)
+    return found
 
 
 def _is_quiet(message: Message, most: int) -> bool:
     """In quiet hours what is due gets its minute after them: what goes out in one call the same."""
     until = quiet_until(settings.CRM_QUIET_HOURS, timezone.now(), message.agent.corp.zone)
-    if until is None:
+    if until is None or message.is_urgent:
         return False
     # In the order in which everybody locks them: another one would be a deadlock with a cancel.
     due = message.deliveries.due().select_for_update(skip_locked=True, of=("self",)).order_by("pk")
@@ -95,6 +114,8 @@ def _is_quiet(message: Message, most: int) -> bool:
     minutes = releases(until)
     for slot, pks in by_slot.items():
         held = Delivery.objects.filter(pk__among=pks, state=State.QUEUED)
+        # Asked again, now that they are locked: it may have been approved since `message` was read.
+        held = held.filter(message__urgent_approved_at__isnull=True)
         held.update(next_attempt_at=minutes[slot], updated_at=timezone.now())
     return True
 
@@ -103,19 +124,13 @@ def _without_unwilling(rows: Sequence[Delivery]) -> list[Delivery]:
     """Cancel what may not be sent any more, and return the rest.
 
     That is what came back to the queue after a person had cancelled the message (guarantees M8), and what is for
-    contacts who have asked not to be written to since it was accepted (M9).
+    contacts who have asked not to be written to or were lost since it was accepted (M9).
     """
-    refused: dict[str, list[Delivery]] = {}
-    willing = []
-    for row in rows:
-        code = _why_not(row)
-        if code is None:
-            willing.append(row)
-        else:
-            refused.setdefault(code, []).append(row)
-    for code, unwilling in refused.items():
-        move(unwilling, leaving=State.QUEUED, to=State.CANCELLED, next_attempt_at=None, code=code)
-    return willing
+    found = grouped(rows, _why_not)
+    for code, unwilling in found.items():
+        if code is not None:
+            move(unwilling, leaving=State.QUEUED, to=State.CANCELLED, next_attempt_at=None, code=code)
+    return found.get(None, [])
 
 
 def _why_not(row: Any) -> str | None:
@@ -124,9 +139,11 @@ def _why_not(row: Any) -> str | None:
         return ""
     if row.to_kind != Message.ToKind.CONTACT:
         return None
-    if row.contact is None:
+    if row.contact_id is None:
         return "erased"
-    return "opted_out" if row.contact.opted_out_at else None
+    if row.opted_out_at:
+        return "opted_out"
+    return "lost" if row.contact_state == Contact.State.LOST else None
 
 
 def expire(messages: QuerySet[Message]) -> None:
@@ -138,26 +155,44 @@ def expire(messages: QuerySet[Message]) -> None:
             move(rows, leaving=State.QUEUED, to=State.EXPIRED, next_attempt_at=None)
 
 
-def _begin(message: Message, rows: Sequence[Delivery]) -> Batch:
-    """Put `rows`, which the caller has locked, into `sending`."""
-    attempt = Attempt.objects.create(
-        message=message,
-        sender=rows[0].sender,
-        to=[row.to for row in rows],
-        body=b"",
-        lease_token=uuid.uuid4(),
-        lease_until=_lease(),
+def _begin(message: Message, calls: Sequence[list[Delivery]], write: Callable[[Batch], bytes]) -> list[Batch]:
+    """Put the rows of `calls`, which the caller has locked, into `sending`."""
+    lease_token, lease_until, now = uuid.uuid4(), _lease(), timezone.now()
+    ids = bulk.take_ids(Attempt, len(calls))
+    batches = [Batch(pk, lease_token, rows[0].sender, rows) for pk, rows in zip(ids, calls, strict=True)]
+    for batch in batches:
+        try:
+            batch.body = write(batch)
+        except ProviderError as error:
+            batch.trouble = error
+    bulk.insert(
+        Attempt,
+        [
+            {
+                "id": batch.attempt_id,
+                "message_id": message.pk,
+                "sender": batch.sender,
+                "to": batch.to,
+                "body": batch.body,
+                "lease_token": lease_token,
+                "lease_until": lease_until,
+                "started_at": now,
+            }
+            for batch in batches
+        ],
     )
-    Delivery.objects.filter(pk__among=[row.pk for row in rows]).update(
+    attempts = {row.pk: batch.attempt_id for batch in batches for row in batch.deliveries}
+    Delivery.objects.filter(pk__among=list(attempts)).update(
         state=State.SENDING,
-        attempt=attempt,
+        attempt=batches[0].attempt_id if len(batches) == 1 else Told("pk", attempts),
         attempts=F("attempts") + 1,
         next_attempt_at=None,
-        updated_at=timezone.now(),
+        updated_at=now,
     )
-    for row in rows:
-        row.attempts += 1
-    return Batch(attempt.pk, attempt.lease_token, attempt.sender, rows)
+    for rows in calls:
+        for row in rows:
+            row.attempts += 1
+    return batches
 
 
 def _batch(message: Message, attempt: Attempt) -> Batch:
@@ -167,9 +202,10 @@ def _batch(message: Message, attempt: Attempt) -> Batch:
         attempt.lease_token,
         attempt.sender,
         list(mine),
-        attempt.spoke_at is not None,
-        attempt.repeat_until,
-        attempt.repeats,
+        bytes(attempt.body),
+        has_spoken=attempt.spoke_at is not None,
+        repeat_until=attempt.repeat_until,
+        repeats=attempt.repeats,
     )
 
 
@@ -177,63 +213,77 @@ def _lease() -> datetime:
     return timezone.now() + timedelta(seconds=settings.CRM_SEND_LEASE_SECONDS)
 
 
-def speak(batch: Batch, body: bytes, *, repeatable_s: float = 0) -> None:
-    """Freeze `body` and note that it may leave; commits.
-
-    Raises LeaseLost when the batch is not ours, CalledOff when something speaks against it since it was claimed.
+def speak(batches: Sequence[Batch], *, repeatable_s: float = 0) -> set[int]:
+    """Note that the bytes of `batches` may leave; commits. Returns the attempts that are ours no more: stay silent.
 
     Within `repeatable_s` seconds from the first time the provider swallows the same bytes.
     """
     now = timezone.now()
-    if not batch.has_spoken and _is_called_off(batch):
-        raise CalledOff
-    if repeatable_s and batch.repeat_until is None:
-        batch.repeat_until = now + timedelta(seconds=repeatable_s)
-    mine = _unfinished(batch).filter(lease_until__gt=now)
-    if not mine.update(body=body, spoke_at=now, lease_until=_lease(), repeat_until=batch.repeat_until):
-        raise LeaseLost
-    batch.has_spoken = True
+    repeat_until = now + timedelta(seconds=repeatable_s) if repeatable_s else None
+    first = Coalesce("repeat_until", Value(repeat_until, output_field=DateTimeField()))
+    mine = _unfinished(batches).filter(lease_until__gt=now)
+    ours = {each.attempt_id for each in batches}
+    if mine.update(spoke_at=now, lease_until=_lease(), repeat_until=first) < len(batches):
+        ours = set(_unfinished(batches).filter(spoke_at=now).values_list("pk", flat=True))
+    for batch in batches:
+        if batch.attempt_id in ours:
+            batch.has_spoken = True
+            batch.repeat_until = batch.repeat_until or repeat_until
+    return {each.attempt_id for each in batches} - ours
 
 
-def _is_called_off(batch: Batch) -> bool:
-    """Looked at again right before the first word: uploads and the pace may have taken their time."""
-    unwilling = Delivery.objects.filter(attempt=batch.attempt_id, contact__opted_out_at__isnull=False)
+def hold_on(batches: Sequence[Batch]) -> None:
+    """Renew the lease of those that have not spoken: the calls before them take their time."""
+    waiting = _unfinished([each for each in batches if not each.has_spoken])
+    waiting.filter(lease_until__gt=timezone.now()).update(lease_until=_lease())
+
+
+def called_off(message: Message, batches: Sequence[Batch]) -> set[int]:
+    """The attempts, of those that have not spoken, against which something speaks since they were claimed."""
+    ids = [each.attempt_id for each in batches if not each.has_spoken]
+    unwilling = Delivery.objects.filter(_UNWILLING, attempt__among=ids)
     looked_at = Message.objects.select_related("agent__corp").only(*_LOOKED_AT)
-    message: Any = looked_at.annotate(has_unwilling=Exists(unwilling)).get(tries=batch.attempt_id)
-    return message.has_unwilling or _rests(message) or _is_over(message)
+    now: Any = looked_at.annotate(has_unwilling=Exists(unwilling)).get(pk=message.pk)
+    if _rests(now) or _is_over(now):
+        return set(ids)
+    return set(unwilling.values_list("attempt_id", flat=True)) if now.has_unwilling else set()
 
 
+_UNWILLING: Final = Q(to_kind=Message.ToKind.CONTACT) & (
+    Q(contact__isnull=True) | Q(contact__opted_out_at__isnull=False) | Q(contact__state=Contact.State.LOST)
+)
 _LOOKED_AT: Final = (
     "agent__corp__is_active",
     "agent__corp__is_sending_paused",
     "agent__corp__time_zone",
     "paused_at",
+    "urgent_approved_at",
     "cancelled_at",
     "expires_at",
 )
 
 
-def release(batch: Batch) -> None:
-    """Give a batch back that has not spoken; no try is counted, and the next claim says what becomes of it."""
+def release(batches: Sequence[Batch]) -> None:
+    """Give back what has not spoken; no try is counted, and the next claim says what becomes of it."""
     with transaction.atomic():
-        if finish(batch, outcome="not_done", errcode=None, errmsg="called off"):
-            move(
-                batch.deliveries,
-                leaving=State.SENDING,
-                to=State.QUEUED,
-                attempts=F("attempts") - 1,
-                next_attempt_at=None,
-            )
+        won = finish([End(batch, outcome="not_done", errmsg="called off") for batch in batches])
+        move(
+            [row for batch in batches if batch.attempt_id in won for row in batch.deliveries],
+            leaving=State.SENDING,
+            to=State.QUEUED,
+            attempts=F("attempts") - 1,
+            next_attempt_at=None,
+        )
 
 
 def repeat_later(batch: Batch) -> bool:
     """Leave the deliveries in `sending` until the same bytes are posted again; False when the batch is not ours."""
     wait = timedelta(seconds=backoff_s(batch.repeats + 1))
-    return bool(_unfinished(batch).update(lease_until=timezone.now() + wait))
+    return bool(_unfinished([batch]).update(lease_until=timezone.now() + wait))
 
 
-def retake(attempt_id: int) -> tuple[Batch, Message, bytes] | None:
-    """The batch, its message and the bytes to post again; None when they may not be, or another does it."""
+def retake(attempt_id: int) -> tuple[Batch, Message] | None:
+    """The batch whose bytes to post again, and its message; None when they may not be, or another does it."""
     now = timezone.now()
     open_ones = Attempt.objects.filter(pk=attempt_id, finished_at__isnull=True, repeat_until__gt=now)
     told = open_ones.select_related("message__agent__corp").first()
@@ -243,14 +293,15 @@ def retake(attempt_id: int) -> tuple[Batch, Message, bytes] | None:
     told.lease_token, told.repeats = uuid.uuid4(), told.repeats + 1
     if not mine.update(lease_token=told.lease_token, lease_until=_lease(), repeats=told.repeats):
         return None
-    return _batch(told.message, told), told.message, bytes(told.body)
+    return _batch(told.message, told), told.message
 
 
 def _rests(message: Message) -> bool:
     """Whether nothing of this message may go out now."""
     corp = message.agent.corp
     is_quiet = quiet_until(settings.CRM_QUIET_HOURS, timezone.now(), corp.zone) is not None
-    return is_quiet or message.paused_at is not None or corp.is_sending_paused or not corp.is_active
+    is_held = (is_quiet and not message.is_urgent) or message.paused_at is not None
+    return is_held or corp.is_sending_paused or not corp.is_active
 
 
 def _is_over(message: Message) -> bool:
@@ -259,23 +310,51 @@ def _is_over(message: Message) -> bool:
     return is_expired or message.cancelled_at is not None
 
 
-def finish(batch: Batch, *, outcome: str, errcode: int | None, errmsg: str, msgid: str = "") -> bool:
-    """Write how the attempt ended. False when another ended it: then its deliveries are not ours to move."""
-    mine = _unfinished(batch).filter(spoke_at__isnull=not batch.has_spoken)
-    won = mine.update(
-        finished_at=timezone.now(), outcome=outcome, errcode=errcode, errmsg=errmsg, msgid=msgid
-    )
-    if not won:
-        log.warning(
-            "attempt %s was ended by another; its late result %s is not written", batch.attempt_id, outcome
-        )
-    return bool(won)
+@dataclass(frozen=True, slots=True)
+class End:
+    """How the attempt of `batch` ended."""
+
+    batch: Batch
+    outcome: str
+    errcode: int | None = None
+    errmsg: str = ""
+    msgid: str = ""
 
 
-def _unfinished(batch: Batch) -> QuerySet[Attempt]:
-    return Attempt.objects.filter(
-        pk=batch.attempt_id, lease_token=batch.lease_token, finished_at__isnull=True
-    )
+def finish(ends: Sequence[End]) -> set[int]:
+    """Write how attempts ended, in the caller's transaction; returns which were ours to end.
+
+    The deliveries of one that another ended are not ours to move.
+    """
+    now = timezone.now()
+    won: set[int] = set()
+    for (outcome, errcode, errmsg, msgid, has_spoken), alike in grouped(ends, _words).items():
+        batches = [end.batch for end in alike]
+        mine = _unfinished(batches).filter(spoke_at__isnull=not has_spoken)
+        ours = {each.attempt_id for each in batches}
+        words = {"outcome": outcome, "errcode": errcode, "errmsg": errmsg, "msgid": msgid}
+        if mine.update(finished_at=now, **words) < len(ours):
+            written = Attempt.objects.filter(pk__among=ours, finished_at=now)
+            ours = set(written.values_list("pk", flat=True))
+            _tell_late(batches, ours, outcome)
+        won |= ours
+    return won
+
+
+def _words(end: End) -> tuple[str, int | None, str, str, bool]:
+    return end.outcome, end.errcode, end.errmsg, end.msgid, end.batch.has_spoken
+
+
+def _tell_late(batches: Sequence[Batch], ours: set[int], outcome: str) -> None:
+    for pk in {each.attempt_id for each in batches} - ours:
+        log.warning("attempt %s was ended by another; its late result %s is not written", pk, outcome)
+
+
+def _unfinished(batches: Sequence[Batch]) -> QuerySet[Attempt]:
+    # A token is never shared by two hands: who took an attempt over has another one than all of these.
+    tokens = {each.lease_token for each in batches}
+    ids = [each.attempt_id for each in batches]
+    return Attempt.objects.filter(pk__among=ids, lease_token__in=tokens, finished_at__isnull=True)
 
 
 def lapsed(*, most: int) -> list[Batch]:

@@ -103,7 +103,7 @@ def _calls(message: Message, kind: Kind) -> QuerySet[Delivery]:
     accepted = message.deliveries.filter(state=State.ACCEPTED).exclude(msgid="")
     if kind == Kind.RECALL:
         since = timezone.now() - RECALL_WITHIN
-        to_employees = accepted.filter(to_kind=Message.ToKind.EMPLOYEE, recalled_at__isnull=True)
+        to_employees = accepted.exclude(to_kind=Message.ToKind.CONTACT).filter(recalled_at__isnull=True)
         return to_employees.filter(attempt__finished_at__gt=since)
     return accepted.filter(is_last_word=False)
 

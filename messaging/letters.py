@@ -1,7 +1,7 @@
 """What each recipient gets: one content for all, or of a template one for each different text."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from django.utils.translation import gettext as _
@@ -14,7 +14,7 @@ from crm.providers.content import Content
 from crm.providers.records import Problem
 from messaging import templates, wording
 from messaging.models import Message
-from messaging.recipients import Exclusion, Recipient, Resolved
+from messaging.recipients import Exclusion, Recipient, Resolved, place
 
 MAX_TEXTS: Final = 500  # different texts of one send; each becomes a message
 Check = Callable[[Content], list[Problem]]
@@ -80,7 +80,7 @@ def _rendered(
         found.setdefault(made[values], []).append(each)
         if len(found) > MAX_TEXTS:
             detail = _("More than %(limit)s different texts at once: choose fewer recipients.")
-            raise _invalid(f"/to/{each.to_kind}s", "too_many_texts", detail % {"limit": MAX_TEXTS})
+            raise _invalid(place(each.to_kind), "too_many_texts", detail % {"limit": MAX_TEXTS})
     return found
 
 
@@ -114,7 +114,7 @@ def _sorted_out(
             ]
     out = {each.position for each in excluded}
     kept = [each for each in to.recipients if each.position not in out]
-    resolved = Resolved(kept, sorted(excluded, key=lambda each: each.position))
+    resolved = replace(to, recipients=kept, excluded=sorted(excluded, key=lambda each: each.position))
     first = letters[0].content if letters else next(iter(rendered), content)
     return Letters(letters, resolved, list(warnings.values()), first)
 

@@ -1,7 +1,8 @@
-"""The end of an attempt: what the provider's answer, or its lack, makes of each delivery."""
+"""The end of attempts: what the provider's answer, or its lack, makes of each delivery."""
 
-from collections.abc import Callable, Hashable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F
@@ -9,89 +10,99 @@ from django.utils import timezone
 
 from crm.providers.errors import ProviderError, Unavailable
 from crm.providers.records import LIMITS, Refusal, SendReceipt
-from messaging.claims import Batch, finish, repeat_later
+from messaging.claims import Batch, End, finish, repeat_later
 from messaging.models import Delivery
-from messaging.states import State, move
+from messaging.states import State, grouped, move
 from messaging.verdicts import verdict
 
-Key = TypeVar("Key", bound=Hashable)
+Result = SendReceipt | ProviderError
+Fields = dict[str, Any]
+Step = tuple[Delivery, Fields]  # a delivery in `sending`, and what `move` is told of it
 
 
-def record_receipt(batch: Batch, receipt: SendReceipt) -> None:
-    """The provider answered: everybody it did not name is accepted."""
-    refusals = {each.to: each for each in receipt.refused}
-    accepted = [row for row in batch.deliveries if row.to not in refusals]
-    errcode = 0 if accepted or not receipt.refused else receipt.refused[0].errcode
-    with transaction.atomic():
-        if not finish(
-            batch, outcome="answered", errcode=errcode, errmsg=receipt.warning, msgid=receipt.msgid
-        ):
-            return
-        move(
-            accepted,
-            leaving=State.SENDING,
-            to=State.ACCEPTED,
-            is_last_word=receipt.final,
-            msgid=receipt.msgid,
-            errcode=0,
-            code="",
-            errmsg=receipt.warning,
-            warning=bool(receipt.warning),
-            # Of an accepted delivery: when to ask for its result.
-            next_attempt_at=None if receipt.final else timezone.now(),
-        )
-        refused = [row for row in batch.deliveries if row.to in refusals]
-        for why, rows in _grouped(refused, lambda row: _why(refusals[row.to])):
-            code, named_errcode, errmsg = why
-            move(
-                rows, leaving=State.SENDING, to=State.FAILED, code=code, errcode=named_errcode, errmsg=errmsg
-            )
+def record(results: Sequence[tuple[Batch, Result]]) -> None:
+    """Write what became of batches that the caller holds, in one transaction.
 
-
-def _why(refusal: Refusal) -> tuple[str, int | None, str]:
-    return refusal.code, refusal.errcode, refusal.errmsg
-
-
-def record_error(batch: Batch, error: ProviderError) -> None:
-    """The provider did not answer, or said no to all: each delivery goes where `verdict` says.
-
-    Where the same bytes may be posted again to learn what became of them, they stay in `sending`.
+    Where the same bytes may be posted again to learn what became of them, the deliveries stay in `sending`.
     """
-    fields = as_fields(error)
-    if error.outcome == "unknown" and batch.may_repeat and repeat_later(batch):
-        Delivery.objects.filter(attempt=batch.attempt_id, state=State.SENDING).update(**fields)
+    ended = [(batch, result) for batch, result in results if not _is_left_open(batch, result)]
+    if not ended:
         return
-    now = timezone.now()
     with transaction.atomic():
-        if not finish(batch, outcome=error.outcome, errcode=error.errcode, errmsg=fields["errmsg"]):
-            return
-        for found, rows in _grouped(
-            batch.deliveries, lambda row: verdict(error, attempts=row.attempts, now=now)
-        ):
-            move(
-                rows,
-                leaving=State.SENDING,
-                to=found.state,
-                next_attempt_at=found.next_attempt_at,
-                attempts=F("attempts") - (0 if found.is_counted else 1),
-                **fields,
-            )
+        won = finish([_end(batch, result) for batch, result in ended])
+        now = timezone.now()
+        moves = [
+            step for batch, result in ended if batch.attempt_id in won for step in _steps(batch, result, now)
+        ]
+        for fields, alike in grouped(moves, lambda step: tuple(step[1].items())).items():
+            move([row for row, _ in alike], leaving=State.SENDING, **dict(fields))
 
 
-def _grouped(
-    rows: Iterable[Delivery], key: Callable[[Delivery], Key]
-) -> Iterable[tuple[Key, list[Delivery]]]:
-    groups: dict[Key, list[Delivery]] = {}
-    for row in rows:
-        groups.setdefault(key(row), []).append(row)
-    return groups.items()
+def _steps(batch: Batch, result: Result, now: datetime) -> Iterator[Step]:
+    if isinstance(result, ProviderError):
+        return _after_error(batch, result, now)
+    return _after_receipt(batch, result, now)
 
 
-def as_fields(error: ProviderError) -> dict[str, Any]:
+def _is_left_open(batch: Batch, result: Result) -> bool:
+    if not isinstance(result, ProviderError) or result.outcome != "unknown" or not batch.may_repeat:
+        return False
+    if not repeat_later(batch):
+        return False
+    Delivery.objects.filter(attempt=batch.attempt_id, state=State.SENDING).update(**as_fields(result))
+    return True
+
+
+def _end(batch: Batch, result: Result) -> End:
+    if isinstance(result, ProviderError):
+        return End(batch, result.outcome, result.errcode, as_fields(result)["errmsg"])
+    refused = {each.to: each for each in result.refused}
+    is_for_all = bool(refused) and all(row.to in refused for row in batch.deliveries)
+    errcode = result.refused[0].errcode if is_for_all else 0
+    return End(batch, "answered", errcode, result.warning, result.msgid)
+
+
+def _after_receipt(batch: Batch, receipt: SendReceipt, now: datetime) -> Iterator[Step]:
+    """The provider answered: everybody it did not name is accepted."""
+    refused = {each.to: each for each in receipt.refused}
+    accepted = {
+        "to": State.ACCEPTED,
+        "is_last_word": receipt.final,
+        "msgid": receipt.msgid,
+        "errcode": 0,
+        "code": "",
+        "errmsg": receipt.warning,
+        "warning": bool(receipt.warning),
+        # Of an accepted delivery: when to ask for its result.
+        "next_attempt_at": None if receipt.final else now,
+    }
+    for row in batch.deliveries:
+        yield row, _refusal(refused[row.to]) if row.to in refused else accepted
+
+
+def _refusal(refusal: Refusal) -> Fields:
+    return {
+        "to": State.FAILED,
+        "code": refusal.code,
+        "errcode": refusal.errcode,
+        "errmsg": refusal.errmsg,
+    }
+
+
+def _after_error(batch: Batch, error: ProviderError, now: datetime) -> Iterator[Step]:
+    """The provider did not answer, or said no to all: each delivery goes where `verdict` says."""
+    for row in batch.deliveries:
+        found = verdict(error, attempts=row.attempts, now=now)
+        uncounted = {} if found.is_counted else {"attempts": F("attempts") - 1}
+        fields = {"to": found.state, "next_attempt_at": found.next_attempt_at}
+        yield row, {**fields, **uncounted, **as_fields(error)}
+
+
+def as_fields(error: ProviderError) -> Fields:
     code = "" if error.code == "errcode" else error.code
     return {"code": code, "errcode": error.errcode, "errmsg": error.errmsg[: LIMITS["errmsg"]]}
 
 
-def lost(words: str, *, code: str, batch: Batch) -> ProviderError:
+def lost(words: str, *, code: str, batch: Batch | None) -> ProviderError:
     """The try ended without an answer, by no fault of the provider."""
-    return Unavailable(words, code=code, outcome="unknown" if batch.has_spoken else "not_done")
+    return Unavailable(words, code=code, outcome="unknown" if batch and batch.has_spoken else "not_done")

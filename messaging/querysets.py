@@ -15,7 +15,7 @@ from contacts.querysets import sees_everything
 from crm import roles
 
 if TYPE_CHECKING:
-    from messaging.models import Delivery, Message, Template  # noqa: F401  (in string annotations)
+    from messaging.models import Delivery, MediaFile, Message, Template  # noqa: F401  (in string annotations)
 
 User = AbstractBaseUser | AnonymousUser
 
@@ -28,6 +28,12 @@ class MessageQuerySet(models.QuerySet["Message"]):
         if roles.role_of(user) == roles.MANAGER:
             return self.filter(Q(created_by=user.pk) | Q(created_by__employee__in=_reach(user)))
         return self.filter(created_by=user.pk)
+
+    def unapproved(self) -> Self:
+        """Those that ask to go out in quiet hours, and wait for somebody's word."""
+        return self.filter(
+            urgent_requested=True, urgent_approved_at__isnull=True, state=self.model.State.OPEN
+        )
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -62,6 +68,25 @@ class TemplateQuerySet(models.QuerySet["Template"]):
 
     def active(self) -> Self:
         return self.filter(is_active=True)
+
+
+class MediaFileQuerySet(models.QuerySet["MediaFile"]):
+    def visible_to(self, user: User) -> Self:
+        """The library of the corps a person works in."""
+        return self.filter(corp__in=visible_corps(user))
+
+    def active(self) -> Self:
+        return self.filter(is_active=True)
+
+
+_MediaFileManager = models.Manager.from_queryset(MediaFileQuerySet)
+
+
+class MediaFileManager(_MediaFileManager["MediaFile"]):
+    """A list of a hundred files must not load two gigabytes."""
+
+    def get_queryset(self) -> MediaFileQuerySet:
+        return super().get_queryset().defer("data")  # type: ignore[return-value]
 
 
 def _reach(user: User) -> Subquery:

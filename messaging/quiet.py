@@ -1,6 +1,6 @@
 """Quiet hours: when nothing is sent, and how what waited goes out afterwards. Pure arithmetic."""
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,15 @@ def quiet_until(hours: Hours | None, now: datetime, zone: ZoneInfo) -> datetime 
         return None
     day = local.date() + timedelta(days=1 if begin > end and is_late else 0)
     return datetime.combine(day, end, zone)
+
+
+def all_releases(hours: Hours | None, about: datetime, zone: ZoneInfo) -> set[datetime]:
+    """Every minute in which what has waited goes out, after the quiet hours that end about the day of `about`."""
+    if hours is None:
+        return set()
+    day = about.astimezone(zone).date()
+    ends = (datetime.combine(day + timedelta(days=n), hours[1], zone) for n in (-1, 0, 1))
+    return {minute.astimezone(UTC) for end in ends for minute in releases(end)}
 
 
 def releases(end: datetime) -> list[datetime]:

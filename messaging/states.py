@@ -1,7 +1,7 @@
 """The one place where a delivery changes state and a message ends."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
@@ -10,13 +10,15 @@ from crm.events import Line, event, record
 from messaging.models import Delivery, Message
 
 State = Delivery.State
+Row = TypeVar("Row")
+Key = TypeVar("Key", bound=Hashable)
 
 # The picture of it is in docs/explanation/architecture.md; nothing else may happen to a delivery.
 EDGES: Final[dict[State, frozenset[State]]] = {
     State.QUEUED: frozenset({State.SENDING, State.CANCELLED, State.EXPIRED}),
     State.SENDING: frozenset({State.ACCEPTED, State.QUEUED, State.FAILED, State.UNCERTAIN}),
     State.ACCEPTED: frozenset({State.DELIVERED, State.REFUSED}),
-    State.UNCERTAIN: frozenset({State.ACCEPTED, State.FAILED, State.QUEUED}),  # by a person's word
+    State.UNCERTAIN: frozenset({State.ACCEPTED, State.FAILED, State.QUEUED}),  # by a person's word, or found
 }
 
 # A delivery of which something is still to be heard (contract C9).
@@ -43,7 +45,7 @@ def move(
         raise ValueError(f"a delivery cannot go from {leaving} to {to}")
     if not rows:
         return
-    mine = Delivery.objects.filter(pk__in=[row.pk for row in rows], state=leaving)
+    mine = Delivery.objects.filter(pk__among=[row.pk for row in rows], state=leaving)
     mine.update(state=to, updated_at=timezone.now(), **fields)
     if to == State.ACCEPTED or to in Delivery.FINAL or leaving == State.UNCERTAIN:
         record(_lines(rows, leaving, to, actor, fields | {"reason": reason}))
@@ -68,6 +70,14 @@ def _lines(
         )
         for row in rows
     ]
+
+
+def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row]]:
+    """`rows` by what `key` says of them, for one statement each."""
+    groups: dict[Key, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return groups
 
 
 def close_ended(messages: QuerySet[Message]) -> int:

@@ -1,7 +1,7 @@
 """Queue entries: an id in, one call out."""
 
 from crm.queue import is_idle, ring
-from messaging import delivery, errands, results
+from messaging import delivery, errands, inbox, inquiries, results
 
 
 def deliver(message_id: int) -> None:
@@ -24,10 +24,22 @@ def poll_due() -> None:
 
 def poll_results() -> None:
     results.poll_results()
+    inquiries.ask_about_lost()
+
+
+def handle_callbacks(corp_id: int) -> None:
+    inbox.handle(corp_id)
+
+
+def forget_old_callbacks() -> int:
+    return inbox.forget_old()
 
 
 def sweep() -> None:
     delivery.recover()
+    if is_idle(inbox.LANE):
+        for corp_id in inbox.unattended():
+            ring("messaging.tasks.handle_callbacks", corp_id, lane=inbox.LANE)
     if is_idle(errands.LANE):
         for message_id in errands.unattended():
             ring("messaging.tasks.run_errands", message_id, lane=errands.LANE)

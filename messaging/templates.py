@@ -22,7 +22,7 @@ from crm.models import Corp
 from crm.providers import content as contents
 from crm.providers.content import Content
 from crm.providers.errors import BadCredential
-from messaging import wording
+from messaging import media, wording
 from messaging.models import Message, Template
 
 CONTACT_NAME: Final = "contact.name"
@@ -118,7 +118,7 @@ def usable(user: User, corp: Corp, pk: int) -> Template:
 def create(*, user: User, actor: str, corp: Corp, name: str, content: Content) -> Template:
     """Keep a template. Raises NotAllowed, or Invalid whose errors point at `/name` and `/content/…`."""
     require(user, "messaging.add_template")
-    _refuse_faults(corp, content)
+    _refuse_faults(user, corp, content)
     made = Template(corp=corp, name=name.strip(), created_by_id=user.pk)
     made.msgtype, made.content = content.msgtype, content.as_json()
     changes = {"name": [None, made.name], "content": [None, made.content]}
@@ -138,7 +138,7 @@ def change(
     """Change what is given. Messages that were made from it stay as they are."""
     require(user, "messaging.change_template")
     if content is not None:
-        _refuse_faults(template.corp, content)
+        _refuse_faults(user, template.corp, content)
     asked = {
         "name": None if name is None else name.strip(),
         "msgtype": content and content.msgtype,
@@ -185,12 +185,12 @@ def _save(
         raise _invalid("/name", "exists", _("This corp has a template of this name already.")) from None
 
 
-def _refuse_faults(corp: Corp, content: Content) -> None:
+def _refuse_faults(user: User, corp: Corp, content: Content) -> None:
     if content.msgtype not in Template.Type.values:
         raise _invalid(
             "/content/msgtype", "unsupported_type", _("A template is a text or a mini-program notice.")
         )
-    if errors := misspelt(content) or _over_limits(corp, content):
+    if errors := misspelt(content) or _over_limits(corp, content) or _of_files(user, corp, content):
         raise Invalid(_("The template cannot be kept as it is."), errors=errors)
 
 
@@ -206,6 +206,11 @@ def _over_limits(corp: Corp, content: Content) -> list[FieldError]:
         problems = provider.check(shortest, to_kind=kind)
         found.append([wording.field_error(each) for each in problems if not each.warning])
     return [] if [] in found else found[0]
+
+
+def _of_files(user: User, corp: Corp, content: Content) -> list[FieldError]:
+    problems = media.problems(content, user=user, corp=corp, not_before=None)
+    return [wording.field_error(each) for each in problems]
 
 
 # --- Values -------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from messaging.models import Delivery
 MAX_TRIES: Final = 5
 MAX_TRIES_BUSY: Final = 3  # errcode -1: WeCom asks for no more (wecom.md 5.1)
 TOKEN_API: Final = "gettoken"
+UPLOADING: Final = "uploading"
 TOKEN_PAUSE_S: Final = 5.0
 PAUSE_S: Final = 60.0  # a frequency block lasts at least a minute; so does mending a configuration
 
@@ -39,6 +40,8 @@ def verdict(error: ProviderError, *, attempts: int, now: datetime) -> Verdict:
         return Verdict(
             Delivery.State.QUEUED, _after(now, max(wait_s, error.retry_after or 0)), is_counted=False
         )
+    if error.code == UPLOADING:  # by another worker, whose lease is as long as ours
+        return Verdict(Delivery.State.QUEUED, _after(now, backoff_s(attempts)), is_counted=False)
     if isinstance(error, RateLimited) and error.errcode != _CONCURRENCY:
         return Verdict(Delivery.State.QUEUED, _after(now, _block_s(error)), is_counted=False)
     if isinstance(error, BadCredential):

@@ -19,7 +19,33 @@ def sentence(problem: Problem) -> str:
         return _("Shorter than %(limit)s characters; the provider asks for more.") % problem.params
     if problem.code == "too_many":
         return _("At most %(limit)s entries; these are %(length)s.") % problem.params
+    if problem.code in _ABOUT_FILES:
+        return _of_file(problem)
     return _sentences().get(problem.code, problem.code)
+
+
+_ABOUT_FILES = {"too_large", "too_small", "too_long_voice", "wrong_type", "wrong_kind"}
+
+
+def _of_file(problem: Problem) -> str:
+    """What stands against a file: `wrong_type` for what its kind takes, `wrong_kind` for where it shall go."""
+    words = {
+        "too_large": _("The file is too large: at most %(limit)s MiB are allowed."),
+        "too_small": _("The file is empty: it needs at least %(limit)s bytes."),
+        "too_long_voice": _("The voice message lasts %(length)s seconds; at most %(limit)s are allowed."),
+        "wrong_type": {
+            "image": _("This is no JPG or PNG image, whatever its name says."),
+            "voice": _("This is no AMR voice message, whatever its name says."),
+            "video": _("This is no MP4 video, whatever its name says."),
+        }.get(problem.params.get("kind", ""), ""),
+        "wrong_kind": {
+            "image": _("The file of the library is no image."),
+            "voice": _("The file of the library is no voice message."),
+            "video": _("The file of the library is no video."),
+            "file": _("The file of the library was not kept to be sent as a file."),
+        }.get(problem.params.get("kind", ""), ""),
+    }
+    return words[problem.code] % problem.params
 
 
 def _too_long(problem: Problem) -> str:
@@ -46,6 +72,10 @@ def _sentences() -> dict[str, str]:
         "not_shown": _("The provider does not show this in a mass message."),
         "no_scheme": _("Write the whole address, with https:// in front."),
         "bad_task_id": _("Only letters, digits, and _ - @ can stand here."),
+        "not_to_everybody": _("A mini-program notice cannot be sent to everybody at once."),
+        "not_found": _("There is no such file in the library of this corp."),
+        "inactive": _("This file of the library is no longer in use."),
+        "media_expires": _("WeCom forgets this media_id after three days, before the message may go out."),
         "unsupported_type": _("This kind of message cannot be sent to these recipients."),
         "unsupported_option": _("This cannot go with a message to these recipients."),
     }
@@ -59,15 +89,22 @@ def reason(code: str) -> str:
         "failed": _("Creating this contact failed."),
         "opted_out": _("This contact has asked not to be written to."),
         "lost": _("Nobody follows this contact any more."),
+        "over_cap": _("This contact has got as many mass messages as the provider allows for now."),
         "no_relation": _("No employee within your reach follows this contact."),
         "employee_left": _("This employee has left."),
         "employee_disabled": _("This employee is disabled."),
+        "department_gone": _("This department no longer exists."),
         "bad_recipient": _("This id cannot be written to."),
     }[code]
 
 
 def field_error(problem: Problem) -> FieldError:
     return FieldError(f"/content{problem.pointer}", problem.code, sentence(problem))
+
+
+def too_many_people(people: int, limit: int) -> str:
+    words = _("These departments have %(people)s people; you may write to at most %(limit)s at once.")
+    return words % {"people": people, "limit": limit}
 
 
 def too_many_recipients(limit: int) -> str:

@@ -1,7 +1,7 @@
 """Runs the suite on SQLite, and again on PostgreSQL where a server answers; says plainly what ran.
 
 `python -m tests [--slow | --long] [pytest arguments]`: without a word the quick tests; --slow the others (every fault
-at every page, kills, generated lives) at the sizes of CI; --long both, at the sizes of a night.
+at every page, kills, generated lives) at the sizes of CI; --long both, at the sizes of a night, with the coverage.
 """
 
 import os
@@ -20,7 +20,8 @@ CORES = min(os.cpu_count() or 1, 8)
 # Browser tests share one demo, so they stay together; the slow ones wait a lot and are worth stealing.
 QUICK = ("-m", "not slow", "-n", str(CORES + 1), "--dist", "loadgroup")
 SLOW = ("-m", "slow", "-n", str(2 * CORES), "--dist", "worksteal")
-COVERAGE = ("--cov", "--cov-report=")  # takes as long again as the tests, so on one database only
+# Takes as long again as the tests, so at night and on one database only.
+COVERAGE = ("--cov", "--cov-report=")
 
 
 def postgresql_answers() -> bool:
@@ -48,7 +49,9 @@ def titles(words: list[str]) -> dict[str, tuple[str, ...]]:
     quick = {f"Quick tests (browser tests {browser()})": QUICK}
     slow = {
         f"Slow tests ({size('TEST_EXAMPLES')} generated lives of {size('TEST_STEPS')} steps, "
-        f"{size('TEST_SCHEDULES')} orders of observations, {size('TEST_KILLS')} kills, "
+        f"{size('TEST_SCHEDULES')} orders of observations, {size('TEST_EVENT_ORDERS')} of events, "
+        f"{size('TEST_KILLS')} kills of a sync, "
+        f"{size('TEST_SEND_KILLS')} under a stream of messages, {size('TEST_RESTARTS')} restarts of PostgreSQL, "
         f"{size('TEST_ROUNDS')} rounds of 8 processes, every fault at every page)": SLOW
     }
     if "--long" in words:
@@ -70,7 +73,7 @@ def main() -> int:
     for title, options in titles(words).items():
         for database, url in databases.items():
             print(f"\n=== {title} on {database} ===", flush=True)
-            measured = COVERAGE if options is QUICK and not has_coverage else ()
+            measured = COVERAGE if "--long" in words and options is QUICK and not has_coverage else ()
             passed, outcome = run_suite(url, [*options, *measured, *arguments])
             has_coverage = has_coverage or bool(measured)
             failed |= not passed

@@ -21,7 +21,7 @@ from tests import factories
 from tests.tables import Tables
 
 # These helpers assert as well as the tests do.
-pytest.register_assert_rewrite("tests.contacts.house", "tests.contacts.worlds")
+pytest.register_assert_rewrite("tests.contacts.house", "tests.contacts.schedules", "tests.contacts.worlds")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -12,7 +12,8 @@ from contacts.models import Contact, Employee, FollowUser
 from crm import roles
 from crm.keys import SCOPES, make_key
 from crm.models import Agent, ApiKey, Corp
-from messaging.models import Template
+from crm.providers.file_types import content_type_of
+from messaging.models import MediaFile, Template
 
 _numbers = count(1)
 
@@ -79,3 +80,21 @@ def mirrored(corp: Corp, truth: dict[str, Any], *, contacts: int = 5) -> list[Co
         for relation in told["follow_user"]:
             follow(made[-1], staff[relation["userid"]], createtime=relation["createtime"])
     return made
+
+
+PNG = (
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xf8\xcf\xc0"
+    b"\xf0\x1f\0\5\0\1\xff\x89\x99=\x1d\0\0\0\0IEND\xaeB`\x82"
+)
+AMR = b"#!AMR\n" + (b"\x3c" + bytes(31)) * 50  # a second
+MP4 = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + bytes(100)
+PDF = "%PDF-1.7\n报价单".encode()
+MEDIA = {"image": PNG, "voice": AMR, "video": MP4, "file": PDF}
+
+
+def media_file(corp: Corp, kind: str = "image", name: str = "", **fields: Any) -> MediaFile:
+    data = fields.pop("data", MEDIA[kind])
+    told = {"content_type": content_type_of(data), "size": len(data), "sha256": "0" * 64}
+    return MediaFile.objects.create(
+        corp=corp, kind=kind, name=name or f"{kind}.bin", data=data, **told, **fields
+    )

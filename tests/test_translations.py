@@ -1,6 +1,7 @@
 """The product in Simplified Chinese: catalogues without a gap, and pages without an English word."""
 
 import re
+from datetime import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,8 @@ def test_marked_string_when_in_the_installed_unfold_then_it_is_translated() -> N
 # Latin words that a Chinese page shows: names, and words of WeCom's console and protocol.
 NAMES = set(
     """English en zh hans API ID IP URL Secret Token AgentId EncodingAESKey appid access_token userid esc
-https qyapi weixin qq com externalcontact list wx ww pages order view id python manage py supervise""".split()
+https qyapi weixin qq com externalcontact list wx ww pages order view id python manage py supervise
+Asia Shanghai JPG PNG AMR MP MB KB""".split()
 )
 VOID = set("area base br col embed hr img input link meta source track wbr".split())
 SPOKEN = {"title", "placeholder", "aria-label", "alt"}
@@ -141,7 +143,8 @@ def english_words(html: str) -> set[str]:
 
 
 @pytest.fixture
-def chinese(client: Client, db: None) -> Client:
+def chinese(client: Client, db: None, settings: Any) -> Client:
+    settings.CRM_QUIET_HOURS = time(0), time(23, 59, 59, 999999)  # so that what waits says so
     user = factories.user(username="管理员")
     User.objects.filter(pk=user.pk).update(is_staff=True)
     client.force_login(user)
@@ -169,10 +172,12 @@ def rows(chinese: Client) -> dict[str, Any]:
         to_kind="contact",
         msgtype="text",
         content={"msgtype": "text", "text": {"content": "您好"}},
+        urgent_requested=True,
     )
     for number, state in enumerate(Delivery.State.values):
         Delivery.objects.create(message=message, to_kind="contact", to=str(number), state=state)
     return {
+        "file": factories.media_file(corp, name="春季新品"),
         "template": factories.template(corp, "您好，{日期}见", "问候"),
         "corp": corp,
         "agent": agent,
@@ -189,10 +194,13 @@ PAGES = """
 /admin/contacts/team/ /admin/contacts/tag/ /admin/contacts/syncrun/ /admin/contacts/syncrun/{run}/change/
 /admin/contacts/syncrun/{run}/found/
 /admin/messaging/message/ /admin/messaging/message/{message}/change/ /admin/messaging/delivery/
+/admin/messaging/message/{message}/approve/
 /admin/messaging/message/send/start/text/?contact={contact}
 /admin/messaging/message/send/start/miniprogram_notice/?contact={contact}
 /admin/messaging/template/ /admin/messaging/template/add/ /admin/messaging/template/add/?msgtype=miniprogram_notice
 /admin/messaging/template/{template}/change/
+/admin/messaging/mediafile/ /admin/messaging/mediafile/add/ /admin/messaging/mediafile/{file}/change/
+/admin/messaging/message/send/start/image/?employee={employee}
 /admin/crm/corp/ /admin/crm/corp/add/ /admin/crm/corp/{corp}/change/ /admin/crm/agent/ /admin/crm/agent/{agent}/change/
 /admin/crm/apikey/ /admin/auth/user/ /admin/auth/user/add/ /admin/password_change/ /admin/contacts/contact/?q=0
 """.split()

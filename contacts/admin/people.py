@@ -11,9 +11,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from contacts.access import visible_corps
+from contacts.access import reached_teams, visible_corps
 from contacts.admin import filters, slots
 from contacts.models import Employee, FollowUser, Tag, Team
+from contacts.teams import people_below
 from crm.admin_base import ReadOnlyAdmin
 from crm.admin_cells import DASH, badge, chips, link, person, state_badge, two_lines
 from crm.admin_forms import choices_answer, is_id
@@ -134,16 +135,36 @@ class TeamAdmin(ReadOnlyAdmin):
     list_filter = (filters.CorpFilter,)
     list_select_related = ("corp", "parent")
     search_fields = ("name",)
-    fields = ("name", "corp", "parent", "department_id", "leaders_cell", "members_cell", "managers_cell")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fields
+    def has_send_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("messaging.add_message"))
 
     def reach(self, request: HttpRequest, rows: QuerySet) -> QuerySet:
         return rows.filter(corp__in=visible_corps(request.user))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return super().get_queryset(request).prefetch_related("memberships__employee", "managers")
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if request.method != "GET" or not self.has_view_permission(request):
+            raise PermissionDenied
+        team = self.get_visible(request, object_id)
+        is_reached = reached_teams(request.user).filter(pk=team.pk).exists()
+        return self.page(
+            request,
+            "admin/contacts/team.html",
+            title=str(team),
+            obj=team,
+            team=team,
+            state=self.state_cell(team),
+            members=self.members_cell(team),
+            people=len(people_below(team.corp, [team.pk])[team.pk]),
+            leaders=self.leaders_cell(team),
+            managers=self.managers_cell(team),
+            buttons=slots.buttons(slots.TEAM_BUTTONS, request, team) if is_reached else [],
+        )
 
     def empty_state(self, request: HttpRequest) -> dict[str, Any]:
         return {"title": _("No teams yet"), "text": _("The first sync reads the departments."), "buttons": []}

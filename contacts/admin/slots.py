@@ -1,4 +1,4 @@
-"""Places on the pages of contacts and employees that other apps fill: `contacts` knows none of them by name."""
+"""Places on the pages of contacts, employees and teams that other apps fill: `contacts` knows none of them by name."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ EntrySource = Callable[[HttpRequest, Any, int], Iterable[Entry]]
 
 CONTACT_BUTTONS: Final[list[ButtonSource]] = []
 EMPLOYEE_BUTTONS: Final[list[ButtonSource]] = []
+TEAM_BUTTONS: Final[list[ButtonSource]] = []
 TIMELINE: Final[list[EntrySource]] = []
 
 

@@ -30,6 +30,7 @@ class SyncRun(models.Model):
         ADMIN = "admin", _("admin")
         API = "api", _("API")
         CONFIRM = "confirm", _("confirmation of removals")
+        CALLBACK = "callback", _("an event of the provider")
         RESUME = "resume", _("resumed after an interruption")
 
     ACTIVE = (State.QUEUED, State.RUNNING)

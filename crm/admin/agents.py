@@ -15,7 +15,7 @@ from crm.admin.forms import AgentForm
 from crm.admin_base import OversightMixin, ScopedAdmin
 from crm.admin_cells import badge, moment, two_lines
 from crm.admin_words import provider_sentence
-from crm.connections import forget_token, open_provider
+from crm.connections import forget_token, keep_replaced_keys, open_provider
 from crm.models import Agent
 from crm.providers.errors import ProviderError
 
@@ -50,6 +50,8 @@ class AgentAdmin(OversightMixin, ScopedAdmin):
         return [test, *super().get_urls()]
 
     def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
+        kept = form.kept
+        keep_replaced_keys(obj, token=kept["callback_token"], aes_key=kept["callback_aes_key"])
         super().save_model(request, obj, form, change)
         if change and form.secret_changed:
             forget_token(obj)

@@ -2,10 +2,16 @@
 
 import base64
 import binascii
+from functools import cache
 from typing import Any
+from zoneinfo import available_timezones
 
 from django import forms
+from django.conf import settings
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from crm.addresses import provider_address
 from crm.admin_forms import SecretInput
@@ -13,6 +19,9 @@ from crm.errors import Invalid
 from crm.models import Agent, Corp
 from crm.providers import DIALECTS
 
+_PARTS_OF_THE_WORLD = frozenset(
+    "Africa America Antarctica Arctic Asia Atlantic Australia Europe Indian Pacific".split()
+)
 SECRETS = ("secret", "callback_token", "callback_aes_key")
 
 _CORPID_HELP = _(
@@ -34,6 +43,22 @@ _DIALECT_HELP = _(
 )
 
 
+class ZoneInput(UnfoldAdminTextInputWidget):
+    """A time zone, found by typing a part of its name; empty shows the one that holds then."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        told = {"list": f"{name}-choices", "placeholder": settings.TIME_ZONE, "spellcheck": "false"}
+        box = super().render(name, value, {**(attrs or {}), **told}, renderer)
+        options = format_html_join("", '<option value="{}"></option>', ((zone,) for zone in places()))
+        return format_html('{}<datalist id="{}-choices">{}</datalist>', box, name, options)
+
+
+@cache
+def places() -> list[str]:
+    """The zones that are named after a place: `Asia/Shanghai`, not `PRC` or `Etc/GMT-8`."""
+    return sorted(zone for zone in available_timezones() if zone.partition("/")[0] in _PARTS_OF_THE_WORLD)
+
+
 class CorpForm(forms.ModelForm):
     class Meta:
         model = Corp
@@ -42,6 +67,8 @@ class CorpForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "time_zone" in self.fields:
+            self.fields["time_zone"].widget = ZoneInput()
         if "dialect" in self.fields:
             known = [choice for choice in Corp.Dialect.choices if choice[0] in DIALECTS]
             self.fields["dialect"].choices = known  # type: ignore[attr-defined]

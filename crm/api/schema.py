@@ -39,8 +39,8 @@ REFUSALS = {
     "403": "The key lacks the scope, or the role forbids it.",
     "404": "Not there, or out of reach: the two are not told apart.",
     "409": "The state of things forbids it now.",
-    "413": "The body is larger than 1 MiB.",
-    "415": "The body is not application/json.",
+    "413": "The body is larger than 1 MiB (an upload: 21 MiB).",
+    "415": "The body is not application/json (an upload: multipart/form-data).",
     "422": "The Idempotency-Key was used with another body.",
     "429": "Too many requests in this minute; see Retry-After.",
 }

@@ -11,6 +11,7 @@ from crm.providers.errors import Unsupported
 from crm.providers.records import (
     ContactRecord,
     Directory,
+    MessageCounts,
     NewContact,
     Page,
     Problem,
@@ -18,6 +19,8 @@ from crm.providers.records import (
     SendResult,
     TagRecord,
 )
+
+EVERYBODY = "@all"  # all employees the app can see
 
 
 class Capability(StrEnum):
@@ -32,6 +35,8 @@ class Capability(StrEnum):
     DUPLICATE_CHECK = "duplicate_check"  # the same bytes to employees twice arrive once
     RECALL = "recall"  # of messages to employees
     REMIND = "remind"  # of a mass send, and to stop one
+    FIND_MASS_MESSAGE = "find_mass_message"  # a mass send whose answer was lost
+    COUNT_MESSAGES = "count_messages"  # the provider's own count of an app's messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class Provider(ABC):
     capabilities: ClassVar[frozenset[Capability]]
     employees_per_listing: ClassVar[int]  # how many userids one listing may name
     items_name_colleagues: ClassVar[bool] = False  # an item may name followers whose listing it is not
-    recipients_per_send: ClassVar[dict[str, int]]  # {"contact": …, "employee": …} per call
+    recipients_per_send: ClassVar[dict[str, int]]  # {to_kind: how many one call takes}
 
     tally: Tally
 
@@ -121,7 +126,11 @@ class Provider(ABC):
 
     @abstractmethod
     def check(self, content: Content, *, to_kind: str) -> list[Problem]:
-        """What stands against sending `content` to `to_kind` (`contact` or `employee`); no network."""
+        """What stands against sending `content` to `to_kind`; no network.
+
+        `to_kind` is `contact` or `employee`, whose `to` are ids of people; or `department`, `tag` (of members) and
+        `everybody`, whose `to` are ids of departments, ids of tags, and EVERYBODY.
+        """
 
     def prepare(self, content: Content, *, to_kind: str) -> Content:
         """`content` with what must be uploaded before it can be sent (a cover picture); may use the network.
@@ -165,6 +174,20 @@ class Provider(ABC):
         `sender` "" asks for every sender of the task. Raises Unavailable while the task is being dispatched.
         """
 
+    def find_mass_sends(
+        self, body: bytes, *, to: Sequence[str], sender: str, begin: int, end: int
+    ) -> list[SendReceipt]:
+        """The mass sends made from `begin` to `end` (Unix seconds) that can be what posting `body` made.
+
+        Each says what `body` says, waits for `sender` alone, and reaches nobody but some of `to`; the others stand in
+        `refused`. Raises Unavailable while one of them is being dispatched.
+        """
+        raise Unsupported("This provider has no call that lists mass sends.")
+
+    def message_counts(self) -> MessageCounts:
+        """How many persons the provider says got a message of this app."""
+        raise Unsupported("This provider does not count the messages of an app.")
+
     def recall(self, msgid: str) -> None:
         """Take a message to employees back, within 24 hours. Doing it twice does no harm."""
         raise Unsupported("This provider has no call that takes a message back.")
@@ -176,6 +199,11 @@ class Provider(ABC):
     def stop(self, msgid: str) -> None:
         """Let nobody confirm the mass send any more; what was confirmed stays sent. Twice does no harm."""
         raise Unsupported("This provider has no call that stops a mass send.")
+
+    @staticmethod
+    @abstractmethod
+    def check_media(kind: str, data: bytes) -> list[Problem]:
+        """What stands against uploading `data` as a `kind`: its size, and what it is by its bytes. No network."""
 
     @abstractmethod
     def upload_media(self, kind: str, filename: str, data: bytes) -> str:

@@ -218,6 +218,14 @@ class SendResult:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageCounts:
+    """Persons reached by an app's messages, on the provider's days."""
+
+    today: int
+    yesterday: int
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Why a content cannot be sent: `pointer` is a JSON pointer into it; a `warning` does not block."""
 
@@ -266,3 +274,30 @@ LIMITS: Final[dict[str, int]] = {
     "msgid": 255,
     "errmsg": 500,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackKeys:
+    """What a provider and we share for its calls; the EncodingAESKey has 43 characters."""
+
+    token: str
+    aes_key: str
+
+
+class Forged(Exception):
+    """A call that is not the provider's, or not for us. The words are for our log, never for the caller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A genuine call. `kind` is MsgType, or Event and ChangeType with a dot; `fields` what stands right in it.
+
+    Two calls with the same `identity` say the same thing.
+    """
+
+    kind: str
+    userid: str
+    external_userid: str
+    text: str
+    identity: bytes
+    fields: dict[str, str]

@@ -12,7 +12,7 @@ def bubble(msgtype: str, content: Mapping[str, Any]) -> str:
             return _said(content["content"])
         case "miniprogram_notice":
             return _notice(content)
-        case "mass":
+        case "mass" | "welcome":
             return _mass(content)
         case "textcard":
             return _card(content["title"], content["description"], content["btntxt"])

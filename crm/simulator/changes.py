@@ -1,11 +1,12 @@
-"""What happens in the world without the API: people meet, part, move. One function per op of /_sim/world/."""
+"""What people do in the client: they meet, part, move. One function per op of /_sim/world/; callbacks tell of it."""
 
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from crm.simulator import events
 from crm.simulator.exchange import JsonObject
-from crm.simulator.records import Contact, Department, Employee, Follow, Tag, TagGroup
+from crm.simulator.records import Contact, Department, Employee, Follow, Tag, TagGroup, Welcome
 from crm.simulator.world import Corp
 
 _CONTACT = (
@@ -23,6 +24,7 @@ _FOLLOW = ("remark", "description", "createtime", "remark_corp_name", "oper_user
 _EMPLOYEE = (
     "name", "department", "is_leader_in_dept", "position", "mobile", "email", "gender", "status", "licensed",
 )  # fmt: skip
+_TOLD_EDITS = {"remark", "description", "tags"}  # a change of only the remark mobiles is not reported
 _ASSIGNED = 202  # add_way of a relation that an administrator handed over
 
 Op = Callable[[Corp, Mapping[str, Any], int], JsonObject]
@@ -115,55 +117,114 @@ def edit_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
 
 
 def delete_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
-    corp.delete_contact(_contact(corp, fields))
+    contact = _contact(corp, fields)
+    for each in contact.follows:
+        _tell(corp, "del_external_contact", each, now)
+    corp.delete_contact(contact)
     return {}
 
 
+def _tell(corp: Corp, change: str, relation: Follow, now: int, **more: str) -> None:
+    userid, external_userid = relation.employee.userid, relation.contact.external_userid
+    corp.tell(events.customer(change, now, userid=userid, external_userid=external_userid, **more))
+
+
+def _welcome_code(corp: Corp, relation: Follow, now: int) -> str:
+    """A code for the first message: not among colleagues of WeCom, and only where a callback can bring it."""
+    if corp.callback is None or relation.contact.type == 2:
+        return ""
+    code = f"welcome{corp.next_n():025d}"
+    corp.welcomes[code] = Welcome(relation.contact.external_userid, relation.employee.userid, now)
+    return code
+
+
 def follow(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
+    """Member and customer are connected; `half`: the customer added the member, who did not add back yet."""
     employee, contact = _employee(corp, fields["userid"]), _contact(corp, fields)
     if corp.following(employee, contact):
         raise ValueError(f"{employee.userid} follows {contact.external_userid} already")
     made = corp.follow(employee, contact, createtime=now, oper_userid=employee.userid, add_way=1)
     _set_follow(corp, made, fields)
+    corp.greeted.discard((contact.external_userid, employee.userid))
+    change = "add_half_external_contact" if fields.get("half") else "add_external_contact"
+    _tell(corp, change, made, now, State=made.state, WelcomeCode=_welcome_code(corp, made, now))
+    return {}
+
+
+def add_back(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
+    """The member adds back a customer of whom only half was told."""
+    made = _relation(corp, fields, fields["userid"])
+    code = _welcome_code(corp, made, now)
+    _tell(corp, "add_external_contact", made, now, State=made.state, WelcomeCode=code)
+    return {}
+
+
+def chat(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
+    """The two begin to talk: too late for a welcome message."""
+    relation = _relation(corp, fields, fields["userid"])
+    corp.greeted.add((relation.contact.external_userid, relation.employee.userid))
     return {}
 
 
 def scan(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
-    """Somebody scans a contact way's code and becomes a customer of its (first) member, with the way's state."""
+    """Somebody scans a contact way's code and becomes a customer, with its state, of its members by turns."""
     way = corp.ways.get(fields["config_id"])
-    if way is None:
-        raise LookupError(f"no contact way {fields['config_id']}")
-    relation = {"userid": way.user[0], "state": way.state, "add_way": 1}
+    if way is None or not way.is_live(now):
+        raise LookupError(f"no contact way {fields['config_id']}, or it has expired")
+    userids = [each.userid for each in corp.members_of_way(way) if each.is_reachable]
+    if not userids:
+        raise LookupError("nobody of this contact way is there")
+    userid = userids[way.scans % len(userids)]
+    relation = {"userid": userid, "state": way.state, "add_way": 1, "half": fields.get("half", False)}
     if fields.get("external_userid") in corp.contacts:
-        return follow(corp, relation | {"external_userid": fields["external_userid"]}, now)
-    return add_contact(corp, {**fields, "follow_user": [relation]}, now) | {"userid": way.user[0]}
+        told = {"external_userid": fields["external_userid"]}
+        follow(corp, relation | told, now)
+    else:
+        told = add_contact(corp, {**fields, "follow_user": [relation]}, now)
+    way.scans += 1
+    return told | {"userid": userid}
 
 
 def unfollow(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     """The member deletes the customer."""
-    corp.end(_relation(corp, fields, fields["userid"]))
+    ended = _relation(corp, fields, fields["userid"])
+    corp.end(ended)
+    _tell(corp, "del_external_contact", ended, now)
     return {}
 
 
 def customer_leaves(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     """The customer deletes the member: reads still work, mass messages end in status 2."""
-    _relation(corp, fields, fields["userid"]).customer_left = True
+    left = _relation(corp, fields, fields["userid"])
+    left.customer_left = True
     corp.changed()
+    _tell(corp, "del_follow_user", left, now)
     return {}
 
 
 def edit_follow(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
-    _set_follow(corp, _relation(corp, fields, fields["userid"]), fields)
+    edited = _relation(corp, fields, fields["userid"])
+    _set_follow(corp, edited, fields)
+    if not _TOLD_EDITS.isdisjoint(fields):
+        _tell(corp, "edit_external_contact", edited, now, State=edited.state)
     return {}
 
 
 def transfer(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
-    """The relation of `from` ends, one of `to` begins with its notes unless `to` follows already."""
+    """The relation of `from` ends, one of `to` begins with its notes unless `to` follows already.
+
+    `fails`, customer_refused or customer_limit_exceed: nothing moves, and that is told.
+    """
     old = _relation(corp, fields, fields["from"])
     contact, takeover = old.contact, _employee(corp, fields["to"])
+    if fields.get("fails"):
+        who = {"userid": takeover.userid, "external_userid": contact.external_userid}
+        corp.tell(events.customer("transfer_fail", now, **who, FailReason=fields["fails"]))
+        return {}
     corp.end(old)
+    _tell(corp, "del_external_contact", old, now, Source="DELETE_BY_TRANSFER")
     if corp.following(takeover, contact) is None:
-        corp.follow(
+        made = corp.follow(
             takeover,
             contact,
             createtime=now,
@@ -176,6 +237,7 @@ def transfer(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
             add_way=_ASSIGNED,
             state=old.state,
         )
+        _tell(corp, "add_external_contact", made, now, State=made.state)
     return {}
 
 
@@ -187,22 +249,33 @@ def add_employee(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     employee = Employee(userid, fields.get("name", userid), departments, [0] * len(departments))
     _set(employee, _EMPLOYEE, fields)
     corp.add_employee(employee)
+    corp.tell(events.member("create_user", now, userid=userid, department=departments))
     return {"userid": userid}
 
 
 def edit_employee(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
-    """Also `left: true`: status 5, the relations wait for inheritance where no listing shows them."""
+    """Also `new_userid`, and `left: true`: status 5, the relations wait for inheritance and no listing shows them."""
     employee = _employee(corp, fields["userid"])
+    old, new = employee.userid, fields.get("new_userid", "")
+    if new:
+        corp.rename_employee(employee, new)
     _set(employee, _EMPLOYEE, fields)
     if "left" in fields:
         employee.status = 5 if fields["left"] else 1
     corp.touch_all(each.contact for each in employee.follows)
     corp.changed()
+    if "left" in fields:
+        corp.tell(events.member("delete_user" if fields["left"] else "create_user", now, userid=old))
+    else:
+        told = {"userid": old, "new_userid": new, "department": employee.department}
+        corp.tell(events.member("update_user", now, **told))
     return {}
 
 
 def remove_employee(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
-    corp.remove_employee(_employee(corp, fields["userid"]))
+    employee = _employee(corp, fields["userid"])
+    corp.remove_employee(employee)
+    corp.tell(events.member("delete_user", now, userid=employee.userid))
     return {}
 
 
@@ -219,9 +292,12 @@ def add_tag(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     """A corp tag in the group of that name, which is made when there is none."""
     name = fields["group_name"]
     group = next((each for each in corp.tag_groups.values() if each.group_name == name), None)
-    group = group or TagGroup(f"etgroup{corp.next_n():025d}", name, now, 0)
+    if group is None:
+        group = TagGroup(f"etgroup{corp.next_n():025d}", name, now, 0)
+        corp.tell(events.tag("create", now, id=group.group_id, kind="tag_group"))
     tag = Tag(f"ettag{corp.next_n():027d}", fields["tag_name"], now, 0, group)
     corp.add_tag(group, tag)
+    corp.tell(events.tag("create", now, id=tag.id, kind="tag"))
     return {"tag_id": tag.id, "group_id": group.group_id}
 
 
@@ -234,23 +310,60 @@ def _tag(corp: Corp, fields: Mapping[str, Any]) -> Tag:
 
 def edit_tag(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     tag = _tag(corp, fields)
-    tag.name = fields.get("tag_name", tag.name)
-    tag.group.group_name = fields.get("group_name", tag.group.group_name)
+    if "tag_name" in fields:
+        tag.name = fields["tag_name"]
+        corp.tell(events.tag("update", now, id=tag.id, kind="tag"))
+    if "group_name" in fields:
+        tag.group.group_name = fields["group_name"]
+        corp.tell(events.tag("update", now, id=tag.group.group_id, kind="tag_group"))
     corp.touch_all(corp.contacts.values())
     return {}
 
 
+def shuffle_tags(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
+    """The tags of a group in another order: here, the first becomes the last."""
+    group = corp.tag_groups.get(fields["group_id"])
+    if group is None:
+        raise LookupError(f"no tag group {fields['group_id']}")
+    group.tags.append(group.tags.pop(0))
+    for place, each in enumerate(group.tags):
+        each.order = len(group.tags) - place
+    corp.changed()
+    corp.tell(events.tag("shuffle", now, id=group.group_id))
+    return {}
+
+
 def delete_tag(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
-    corp.delete_tag(_tag(corp, fields))
+    tag = _tag(corp, fields)
+    corp.delete_tag(tag)
+    corp.tell(events.tag("delete", now, id=tag.id, kind="tag"))
+    if not tag.group.tags:
+        corp.tell(events.tag("delete", now, id=tag.group.group_id, kind="tag_group"))
     return {}
 
 
 def edit_department(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     """Change a department, or make it when the id is new."""
     number = int(fields["id"])
+    change = "update_party" if number in corp.departments else "create_party"
     department = corp.departments.setdefault(number, Department(number, str(number), 1, 0))
     _set(department, ("name", "parentid", "order", "department_leader"), fields)
     corp.changed()
+    told = {"Id": number, "Name": department.name, "ParentId": department.parentid, "Order": department.order}
+    corp.tell(events.party(change, now, told))
+    return {}
+
+
+def remove_department(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
+    """Only one without members and without departments below it, as in the client."""
+    number = int(fields["id"])
+    if number not in corp.departments:
+        raise LookupError(f"no department {number}")
+    if corp.members_of(number) or len(corp.subtree(number)) > 1:
+        raise ValueError(f"department {number} is not empty")
+    del corp.departments[number]
+    corp.changed()
+    corp.tell(events.party("delete_party", now, {"Id": number}))
     return {}
 
 
@@ -258,7 +371,7 @@ OPS: dict[str, Op] = {
     each.__name__: each
     for each in (
         add_contact, edit_contact, delete_contact, follow, unfollow, customer_leaves, edit_follow, transfer,
-        add_employee, edit_employee, remove_employee, set_visible, scan,
-        add_tag, edit_tag, delete_tag, edit_department,
+        add_employee, edit_employee, remove_employee, set_visible, scan, add_back, chat,
+        add_tag, edit_tag, shuffle_tags, delete_tag, edit_department, remove_department,
     )
 }  # fmt: skip

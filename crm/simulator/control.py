@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 
-from crm.simulator import changes, phones
+from crm.simulator import changes, events, phones, scanning
+from crm.simulator.callbacks import verify
 from crm.simulator.exchange import Answer, JsonObject, Request, json_answer
-from crm.simulator.pictures import avatar
+from crm.simulator.pictures import avatar, qr_code
+from crm.simulator.records import Callback, ContactWay
 from crm.simulator.truth import message_truth, task_truth, truth
 from crm.simulator.wecom.mass import confirm
 from crm.simulator.world import Corp, World
@@ -29,7 +32,8 @@ class Control:
         if call is None:
             return json_answer({"error": f"no {request.method} {request.path}"}, status=404)
         try:
-            with self.world.lock:
+            # An app that is asked to prove its URL may call the API meanwhile.
+            with nullcontext() if call is Control.set_callback else self.world.lock:
                 told = call(self, request)
         except KeyError as missing:
             return json_answer({"error": f"needs {missing}"}, status=400)
@@ -59,10 +63,78 @@ class Control:
     def change_world(self, request: Request) -> object:
         """One op, or many in `ops` (each may leave out `corp`)."""
         told = self._body(request)
-        corp, now = self._corp(told.get("corp")), self.world.clock.seconds()
+        corp = self._corp(told.get("corp"))
         if "ops" not in told:
-            return changes.apply(corp, told, now)
-        return {"ok": True, "results": [changes.apply(corp, each, now) for each in told["ops"]]}
+            return self._change(corp, told)
+        return {"ok": True, "results": [self._change(corp, each) for each in told["ops"]]}
+
+    def _change(self, corp: Corp, told: JsonObject) -> JsonObject:
+        """Do it, then tell the corp's app: what people do rings, what the API does never comes here."""
+        try:
+            return changes.apply(corp, told, self.world.clock.seconds())
+        finally:
+            self.world.emit(corp)
+
+    def read_callbacks(self, request: Request) -> object:
+        """What was told to the apps, how often it was tried and what was answered."""
+        query = request.query()
+        told = self.world.callbacks.read(corp=query.get("corp", ""), since=int(query.get("since") or 0))
+        corps = self._corps(query.get("corp", ""))
+        told["urls"] = {
+            each.spec.corp: {"url": each.callback.url, "mode": each.callback.mode}
+            for each in corps
+            if each.callback
+        }
+        return told
+
+    def set_callback(self, request: Request) -> object:
+        """The corp's app wants to be told at `url`, once that has proved that it can decrypt."""
+        told = self._body(request)
+        corp = self._corp(told.get("corp"))
+        callback = Callback(str(told["url"]), told.get("mode", "encrypted"))
+        verify(corp.spec, callback, seconds=self.world.switches.verify_timeout)
+        with self.world.lock:
+            corp.callback = callback
+            corp.changed()
+        return {"ok": True}
+
+    def forget_callbacks(self, request: Request) -> object:
+        """Nobody is told any more; what waited is dropped, and the journal of it."""
+        for corp in self.world.corps.values():
+            corp.callback = None
+            corp.changed()
+        self.world.callbacks.clear()
+        return {"ok": True}
+
+    def app_event(self, request: Request) -> object:
+        """A member writes to the app or presses something in it; or a customer group changes."""
+        told = self._body(request)
+        corp = self._corp(told.get("corp"))
+        if "userid" in told and corp.employee(told["userid"]) is None:
+            raise LookupError(f"no employee {told['userid']}")
+        now, number = self.world.clock.seconds(), corp.next_n()
+        corp.tell(events.on_order(told, now, agentid=corp.spec.agentid, number=number))
+        self.world.emit(corp)
+        return {"ok": True}
+
+    def _way(self, request: Request) -> tuple[Corp, ContactWay]:
+        config_id = request.path.rstrip("/").rpartition("/")[2]
+        for corp in self.world.corps.values():
+            if config_id in corp.ways:
+                return corp, corp.ways[config_id]
+        raise LookupError(f"no contact way {config_id}")
+
+    def scan_page(self, request: Request) -> Answer:
+        """What a customer sees who holds the phone to the code."""
+        corp, way = self._way(request)
+        return _page(scanning.page(self.world, corp, way))
+
+    def scan(self, request: Request) -> object:
+        """A new customer scans the code; from the page's form, a page says whom they can write to now."""
+        corp, way = self._way(request)
+        told = _form(request) or self._body(request)
+        done = self._change(corp, told | {"op": "scan", "config_id": way.config_id})
+        return _page(scanning.done(corp, done)) if _is_form(request) else done
 
     def read_clock(self, request: Request) -> object:
         return {"now": self.world.clock.now()}
@@ -141,12 +213,10 @@ class Control:
 
     def confirm_task(self, request: Request) -> object:
         """The employee presses send; from the HTML form the browser is led back to the page."""
-        is_form = "form-urlencoded" in request.header("content-type")
-        form = Request("GET", "", request.body.decode("utf-8", "replace")).query() if is_form else {}
-        told = form or self._body(request)
+        told = _form(request) or self._body(request)
         corp = self._corp(told.get("corp")).spec.corp
         done = confirm(self.world, corp, str(told.get("msgid")), str(told.get("userid")))
-        if is_form:
+        if _is_form(request):
             return Answer(status=303, headers={"Location": f"/_sim/?corp={corp}#tasks"})
         return {"ok": True} | done
 
@@ -187,13 +257,13 @@ class Control:
         return {"ok": True}
 
     def page(self, request: Request) -> Answer:
-        return Answer(
-            phones.page(self.world, request.query()).encode("utf-8", "replace"),
-            content_type="text/html; charset=utf-8",
-        )
+        return _page(phones.page(self.world, request.query()))
 
     def avatar(self, request: Request) -> Answer:
         return Answer(avatar(request.path), content_type="image/svg+xml")
+
+    def qr_code(self, request: Request) -> Answer:
+        return Answer(qr_code(request.path), content_type="image/png")
 
     def picture(self, request: Request) -> Answer:
         media_id = request.path.rstrip("/").rpartition("/")[2]
@@ -203,10 +273,24 @@ class Control:
         raise LookupError(f"no picture {media_id}")
 
 
+def _page(html: str) -> Answer:
+    return Answer(html.encode("utf-8", "replace"), content_type="text/html; charset=utf-8")
+
+
+def _is_form(request: Request) -> bool:
+    return "form-urlencoded" in request.header("content-type")
+
+
+def _form(request: Request) -> JsonObject:
+    """The fields of a form, {} for any other body."""
+    body = request.body.decode("utf-8", "replace")
+    return dict(Request("GET", "", body).query()) if _is_form(request) else {}
+
+
 CALLS: dict[tuple[str, str], Call] = {
     ("GET", ""): Control.page,
     ("GET", "avatar"): Control.avatar,
-    ("GET", "qr"): Control.avatar,
+    ("GET", "qr"): Control.qr_code,
     ("GET", "picture"): Control.picture,
     ("GET", "world"): Control.read_world,
     ("POST", "world"): Control.change_world,
@@ -225,6 +309,12 @@ CALLS: dict[tuple[str, str], Call] = {
     ("GET", "messages"): Control.read_messages,
     ("GET", "tasks"): Control.read_tasks,
     ("POST", "confirm"): Control.confirm_task,
+    ("GET", "callbacks"): Control.read_callbacks,
+    ("POST", "callbacks"): Control.set_callback,
+    ("DELETE", "callbacks"): Control.forget_callbacks,
+    ("POST", "app-events"): Control.app_event,
+    ("GET", "scan"): Control.scan_page,
+    ("POST", "scan"): Control.scan,
     ("POST", "poison"): Control.add_poison,
     ("DELETE", "poison"): Control.clear_poison,
     ("POST", "reset"): Control.reset,

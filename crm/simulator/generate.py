@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from crm.simulator import names
 from crm.simulator.corps import CORPS
-from crm.simulator.records import Contact, Department, Employee, Follow, Tag, TagGroup
+from crm.simulator.records import Contact, Department, Employee, Follow, MemberTag, Tag, TagGroup
 from crm.simulator.world import Corp, World
 
 EPOCH = 1_793_491_200  # 2026-11-01 UTC; all relations are made in the two years before
@@ -51,6 +51,7 @@ class _Maker:
         for _ in range(employees):
             self._employee()
         self._leaders()
+        self._member_tags()
         self._pools()
         for _ in range(contacts):
             self._contact()
@@ -95,6 +96,18 @@ class _Maker:
             if members:
                 members[0].is_leader_in_dept = [1]
                 department.department_leader = [members[0].userid]
+
+    def _member_tags(self) -> None:
+        """Leaders, every second member, and a tag that nobody has."""
+        everybody = [each.userid for each in self.corp.employees.values()]
+        leaders = {userid for each in self.corp.departments.values() for userid in each.department_leader}
+        members: tuple[list[str], ...] = (
+            [userid for userid in everybody if userid in leaders],
+            everybody[::2],
+            [],
+        )
+        for tagid, (name, userids) in enumerate(zip(names.MEMBER_TAGS, members, strict=True), 1):
+            self.corp.member_tags[tagid] = MemberTag(tagid, name, userids)
 
     def _pools(self) -> None:
         tag_ids = list(self.corp.tags)

@@ -108,3 +108,5 @@ DEPARTMENTS: tuple[tuple[int, str, int], ...] = (
     (7, "华北销售部", 2),
     (8, "大客户组", 5),
 )
+
+MEMBER_TAGS: tuple[str, ...] = ("主管", "轮值", "外派")

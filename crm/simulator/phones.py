@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from crm.simulator.bubbles import bubble
 from crm.simulator.phones_style import STYLE
-from crm.simulator.records import MassPart, MassTask, Message
+from crm.simulator.records import ContactWay, MassPart, MassTask, Message
 from crm.simulator.world import Corp, World
 
 _CHINA = timezone(timedelta(hours=8))
@@ -30,7 +30,7 @@ def page(world: World, query: Mapping[str, str]) -> str:
 <form class="search" method="get"><input type="hidden" name="corp" value="{escape(corp.spec.corp)}">
 <input type="search" name="q" value="{escape(search)}" placeholder="按姓名搜索 name" aria-label="按姓名搜索">
 <button>搜索</button></form></header>
-<main>{_figures(world, corp)}{_tasks(corp)}
+<main>{_figures(world, corp)}{_tasks(corp)}{_codes(world, corp)}
 <h2>手机 <small>phones, latest first</small></h2>
 {f'<div class="phones">{phones}</div>' if phones else _nothing(search)}</main></body></html>"""
 
@@ -122,6 +122,28 @@ def _tasks(corp: Corp) -> str:
     return (
         f'<h2 id="tasks">待员工确认的群发 <small>mass messages waiting ({len(waiting)})</small></h2>'
         f'<div class="tasks">{cards}</div>'
+    )
+
+
+def _codes(world: World, corp: Corp) -> str:
+    """The QR codes that are out there, latest first, each with the way to its button."""
+    ways = [
+        each for each in reversed(corp.ways.values()) if each.scene == 2 and each.is_live(world.clock.now())
+    ]
+    cards = "".join(code_card(corp, each, button=True) for each in ways[:_PHONES])
+    title = f'<h2 id="codes">渠道码 <small>contact ways ({len(ways)})</small></h2>'
+    return f'{title}<div class="tasks">{cards}</div>' if ways else ""
+
+
+def code_card(corp: Corp, way: ContactWay, *, button: bool) -> str:
+    """A code, whom it leads to and what it notes."""
+    names = [escape(each.name) for each in corp.members_of_way(way)]
+    more = f" 等 {len(names)} 人" if len(names) > 3 else ""
+    link = f'<a class="act" href="/_sim/scan/{way.config_id}/">扫码 <small>scan</small></a>' if button else ""
+    return (
+        f'<div class="task code"><img src="/_sim/qr/{way.config_id}.png" alt="" width="132" height="132">'
+        f"<div><b>{'、'.join(names[:3])}{more}</b><p>{escape(way.remark)}</p>"
+        f"<small>state <code>{escape(way.state) or '–'}</code> · 已扫 {way.scans} 次</small>{link}</div></div>"
     )
 
 

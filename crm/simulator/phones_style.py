@@ -60,6 +60,17 @@ dd{margin:0}
 .task{background:var(--paper);border:1px solid var(--line);border-radius:12px;padding:12px 14px}
 .task p{margin:6px 0;white-space:pre-wrap;overflow-wrap:anywhere}
 .task button{display:block;margin-top:10px}
+.code{display:flex;gap:14px;align-items:flex-start;min-width:0}
+.code img{background:#fff;border-radius:6px;flex:none}
+.code p{margin:2px 0}
+.act{display:block;width:fit-content;margin-top:10px;border-radius:8px;background:var(--accent);color:#fff;
+  padding:8px 14px;text-decoration:none}
+.act small{color:inherit;opacity:.85}
+.scan{max-width:480px}
+.scan form{margin-top:16px}
+.scan a{color:inherit}
+.scan input{width:100%;padding:8px 10px;margin:12px 0;border:1px solid var(--line);border-radius:8px;font:inherit;
+  background:var(--ground);color:inherit}
 .nothing{color:var(--soft);text-align:center;padding:8px 0}
 @media (max-width:700px){header{position:static}.figures{grid-template-columns:1fr 1fr}}
 """

@@ -35,6 +35,15 @@ class TagGroup:
     tags: list[Tag] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class MemberTag:
+    """A tag of members, by which the app can address them; has nothing to do with the tags of customers."""
+
+    tagid: int
+    tagname: str
+    userids: list[str]
+
+
 @dataclass(slots=True, eq=False)
 class Employee:
     """A member of the corp. `follows` is sorted by `n`, which is the order every listing pages in."""
@@ -162,6 +171,35 @@ class ContactWay:
     remark: str = ""
     state: str = ""
     skip_verify: bool = True
+    party: list[int] = field(default_factory=list)
+    style: int = 0
+    is_temp: bool = False
+    expires_in: int = 0
+    chat_expires_in: int = 0
+    unionid: str = ""
+    conclusions: dict[str, Any] | None = None
+    scans: int = 0
+
+    def is_live(self, now: float) -> bool:
+        """Whether the code still opens something: a temporary one ends by itself."""
+        return not self.is_temp or now < self.created_at + self.expires_in
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """Where a corp's app wants to be told, and how: "encrypted", or "signature" as the old documents have it."""
+
+    url: str
+    mode: str = "encrypted"
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """What a welcome code is for: the one first message of a member to a new customer."""
+
+    external_userid: str
+    userid: str
+    at: float
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -85,6 +86,35 @@ class Simulator:
     def confirm(self, corp: str, msgid: str, userid: str) -> Any:
         """The employee presses send."""
         return self.post("/_sim/confirm/", {"corp": corp, "msgid": msgid, "userid": userid})
+
+    def set_callback(self, corp: str, url: str, mode: str = "encrypted") -> None:
+        """Where the corp's app is told what people do. Raises RuntimeError when the URL cannot prove itself."""
+        self.post("/_sim/callbacks/", {"corp": corp, "url": url, "mode": mode})
+
+    def callbacks(self, **query: Any) -> list[dict[str, Any]]:
+        """What the apps were told, oldest first, with every try; `corp` and `since` narrow it."""
+        callbacks: list[dict[str, Any]] = self.get("/_sim/callbacks/", **query)["callbacks"]
+        return callbacks
+
+    def wait_for_callbacks(self, seconds: float = 10.0, **query: Any) -> list[dict[str, Any]]:
+        """The same once none is under way. Raises TimeoutError."""
+        until = time.monotonic() + seconds
+        while True:
+            told = self.get("/_sim/callbacks/", **query)
+            if not told["waiting"]:
+                callbacks: list[dict[str, Any]] = told["callbacks"]
+                return callbacks
+            if time.monotonic() > until:
+                raise TimeoutError(f"{told['waiting']} callbacks are still under way")
+            time.sleep(0.02)
+
+    def app_event(self, corp: str, kind: str, **told: Any) -> None:
+        """A member's message or press, for example `app_event(corp, "text", userid=…, fields={"Content": …})`."""
+        self.post("/_sim/app-events/", told | {"corp": corp, "kind": kind})
+
+    def scan(self, config_id: str, **fields: Any) -> Any:
+        """A new customer scans the code of a contact way: `external_userid` and the `userid` they talk to."""
+        return self.post(f"/_sim/scan/{config_id}/", fields)
 
     def advance(self, seconds: float) -> None:
         """Let simulated time pass."""

@@ -11,6 +11,7 @@ from typing import Any
 from crm.simulator.corps import CORPS
 from crm.simulator.exchange import JsonObject, dumps
 from crm.simulator.records import (
+    Callback,
     Contact,
     ContactWay,
     Department,
@@ -19,6 +20,7 @@ from crm.simulator.records import (
     MassPart,
     MassTask,
     Media,
+    MemberTag,
     Message,
     Sent,
     Tag,
@@ -79,12 +81,14 @@ def _corp_out(corp: Corp) -> JsonObject:
             [_values(each, _CONTACT), [[f.employee.userid, *_values(f, _FOLLOW)] for f in each.follows]]
             for each in corp.contacts.values()
         ],
+        "member_tags": [asdict(each) for each in corp.member_tags.values()],
         "messages": [asdict(each) for each in corp.messages],
         "sent": {key: asdict(each) for key, each in corp.sent.items()},
         "tasks": [asdict(each) for each in corp.tasks.values()],
         "media": [asdict(each) | {"data": b64encode(each.data).decode()} for each in corp.media.values()],
         "ways": [asdict(each) for each in corp.ways.values()],
         "mass_received": dict(corp.mass_received),
+        "callback": asdict(corp.callback) if corp.callback else None,
     }
 
 
@@ -103,6 +107,8 @@ def _corp_in(corp: Corp, told: JsonObject) -> Corp:
             _follow_in(corp, contact, userid, dict(zip(_FOLLOW, follow_values, strict=True)))
     for employee in corp.employees.values():
         employee.follows.sort(key=lambda each: each.n)  # the file goes contact by contact
+    # A file of an older simulator has none.
+    corp.member_tags = {each["tagid"]: MemberTag(**each) for each in told.get("member_tags", ())}
     corp.messages = [Message(**each) for each in told["messages"]]
     corp.sent = {key: Sent(**each) for key, each in told["sent"].items()}
     for each in told["tasks"]:
@@ -112,6 +118,7 @@ def _corp_in(corp: Corp, told: JsonObject) -> Corp:
         corp.media[each["media_id"]] = Media(**each | {"data": b64decode(each["data"])})
     corp.ways = {each["config_id"]: ContactWay(**each) for each in told["ways"]}
     corp.mass_received.update(told["mass_received"])
+    corp.callback = Callback(**told["callback"]) if told.get("callback") else None
     corp.last_n = told["last_n"]
     return corp
 

@@ -30,10 +30,26 @@ class Switches:
     recall_seconds: int = 86_400
     media_ttl: int = 259_200
     groupmsg_delay: float = 0.0  # how long a mass task answers 41063 after it was made
+    groupmsg_times: str = "string"  # create_time in the list of mass tasks; or "number"
     mass_cap_day: int = 0  # per customer; 0 = none
     mass_cap_month: int = 0  # per customer; 0 = as many as the month has days
     linked_appids: list[str] | None = None  # mini programs of the corp; None: any well-formed appid
     touser_kind: str = "external_userid"  # direct message/send: also "userid" or "both"
+    # callbacks: the shares (0 to 1) and the seed decide each event's luck by its number
+    callback_timeout: float = 5.0
+    callback_retries: int = 3
+    callback_retry_pause: float = 1.0
+    callback_delay: float = 0.0  # real seconds, as the other three durations here
+    callback_loss: float = 0.0
+    callback_double: float = 0.0
+    callback_reorder: float = 0.0  # these are held back and overtaken by what happens meanwhile
+    callback_reorder_seconds: float = 0.5
+    callback_seed: int = 1
+    verify_timeout: float = 1.0
+    welcome_seconds: float = 20.0
+    # contact ways
+    contact_way_quota: int = 500_000
+    temp_way_quota_day: int = 100_000
     # the rest
     latency_ms: float = 0.0
     unknown_path: str = "404"  # or "-1"

@@ -1,6 +1,7 @@
 """The whole truth of a corp as JSON: what a mirror must look like once it caught up."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from crm.simulator.exchange import JsonObject
@@ -9,7 +10,7 @@ from crm.simulator.world import Corp
 
 
 def truth(corp: Corp) -> JsonObject:
-    """Every department, employee, tag and contact, with the relations that live now."""
+    """Every department, employee, tag (of contacts, of members) and contact, with the relations that live now."""
     return {
         "corp": corp.spec.corp,
         "dialect": corp.spec.dialect,
@@ -26,6 +27,7 @@ def truth(corp: Corp) -> JsonObject:
         ],
         "employees": [employee_truth(each) for each in corp.employees.values()],
         "tags": [tag_group_truth(each) for each in corp.tag_groups.values()],
+        "member_tags": [asdict(each) for each in corp.member_tags.values()],
         "contacts": list(_contacts(corp)),
     }
 

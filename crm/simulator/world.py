@@ -6,12 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from crm.simulator.callbacks import Callbacks
 from crm.simulator.clock import Clock
 from crm.simulator.corps import CorpSpec
+from crm.simulator.events import Event
 from crm.simulator.faults import FaultBook
 from crm.simulator.journal import Journal
 from crm.simulator.limits import Gate, Windows
 from crm.simulator.records import (
+    Callback,
     Contact,
     ContactWay,
     Department,
@@ -19,10 +22,12 @@ from crm.simulator.records import (
     Follow,
     MassTask,
     Media,
+    MemberTag,
     Message,
     Sent,
     Tag,
     TagGroup,
+    Welcome,
 )
 from crm.simulator.switches import Switches
 from crm.simulator.tokens import TokenDesk
@@ -38,6 +43,7 @@ class Corp:
         self.contacts: dict[str, Contact] = {}
         self.tag_groups: dict[str, TagGroup] = {}
         self.tags: dict[str, Tag] = {}
+        self.member_tags: dict[int, MemberTag] = {}
         self.messages: list[Message] = []
         self.sent: dict[str, Sent] = {}
         self.tasks: dict[str, MassTask] = {}
@@ -45,6 +51,10 @@ class Corp:
         self.ways: dict[str, ContactWay] = {}
         self.mass_received: dict[str, int] = defaultdict(int)  # "external_userid|2026-11" and "…|2026-11-20"
         self.poison_pages: dict[tuple[str, int], list[bytes]] = {}  # (lower-cased userid, page) -> raw items
+        self.callback: Callback | None = None
+        self.untold: list[Event] = []  # what people did since the sender was last given something
+        self.welcomes: dict[str, Welcome] = {}
+        self.greeted: set[tuple[str, str]] = set()  # (external_userid, userid) who talk already
         self.last_n = 0
         self.revision = 0
 
@@ -65,6 +75,17 @@ class Corp:
         self.employees[employee.userid.lower()] = employee
         self.changed()
 
+    def rename_employee(self, employee: Employee, userid: str) -> None:
+        """Give the member another id. Raises ValueError when somebody else has it."""
+        if self.employee(userid) not in (None, employee):
+            raise ValueError(f"{userid} exists")
+        del self.employees[employee.userid.lower()]
+        for department in self.departments.values():
+            leaders = department.department_leader
+            department.department_leader = [userid if u == employee.userid else u for u in leaders]
+        employee.userid = userid
+        self.add_employee(employee)
+
     def remove_employee(self, employee: Employee) -> None:
         """Delete the member and every relation; the contacts stay, followed by whoever else follows them."""
         for follow in list(employee.follows):
@@ -72,6 +93,8 @@ class Corp:
         del self.employees[employee.userid.lower()]
         for department in self.departments.values():
             department.department_leader = [u for u in department.department_leader if u != employee.userid]
+        for tag in self.member_tags.values():
+            tag.userids = [u for u in tag.userids if u != employee.userid]
         self.changed()
 
     def add_contact(self, contact: Contact) -> None:
@@ -131,6 +154,12 @@ class Corp:
             each for each in self.employees.values() if department_id in each.department and each.is_present
         ]
 
+    def members_of_way(self, way: ContactWay) -> list[Employee]:
+        """The members a contact way names, then those of its departments and of what is below them."""
+        named = [each for each in map(self.employee, way.user) if each is not None]
+        below = [d.id for party in way.party for d in self.subtree(party)]
+        return list(dict.fromkeys(named + [each for number in below for each in self.members_of(number)]))
+
     def subtree(self, department_id: int) -> list[Department]:
         """The department and everything below it, parents first."""
         found = [self.departments[department_id]] if department_id in self.departments else []
@@ -157,6 +186,11 @@ class Corp:
                 self.touch(contact)
         self.changed()
 
+    def tell(self, event: Event) -> None:
+        """Note what people did; without a callback URL nobody wants to know."""
+        if self.callback is not None:
+            self.untold.append(event)
+
     def deliver(
         self, *, at: int, kind: str, to: str, sender: str, msgtype: str, content: Any, msgid: str
     ) -> None:
@@ -173,6 +207,7 @@ class World:
         self.clock = Clock()
         self.switches = switches or Switches()
         self.gate = Gate()
+        self.callbacks = Callbacks(self.switches)
         self.generations = 0
         self.forget()
 
@@ -185,6 +220,13 @@ class World:
         self.windows = Windows(self.clock)
         self.faults = FaultBook()
         self.journal = Journal(self.switches.journal_size)
+        self.callbacks.clear()
+
+    def emit(self, corp: Corp) -> None:
+        """Give the sender what people did in this corp."""
+        if corp.callback is not None and corp.untold:
+            self.callbacks.emit(corp.spec, corp.callback, corp.untold)
+        corp.untold.clear()
 
     @property
     def revision(self) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -13,8 +14,11 @@ from django.utils.translation import gettext_lazy as _
 from contacts.admin.filters import ChoiceFilter, CorpFilter
 from crm.admin_base import ReadOnlyAdmin
 from crm.admin_cells import DASH, moment, person, state_badge
+from messaging.admin import waiting
 from messaging.admin.messages import ToKindFilter, reason_of, summary_for
+from messaging.admin.targets import name_targets
 from messaging.models import Delivery
+from messaging.waits import Waits
 
 
 class DeliveryStateFilter(ChoiceFilter):
@@ -32,7 +36,7 @@ class DeliveryCorpFilter(CorpFilter):
 class DeliveryAdmin(ReadOnlyAdmin):
     list_display = ("recipient_cell", "message_cell", "state_cell", "reason_cell", "attempts", "updated_cell")
     list_filter = (DeliveryStateFilter, ToKindFilter, DeliveryCorpFilter)
-    list_select_related = ("message", "contact", "employee")
+    list_select_related = ("message__corp", "contact", "employee")
     ordering = ("-id",)
     sortable_by = ()
 
@@ -40,8 +44,11 @@ class DeliveryAdmin(ReadOnlyAdmin):
         return rows.defer("contact__external_profile")
 
     def load_rows(self, request: HttpRequest, rows: list[Any]) -> None:
+        now = timezone.now()
         for row in rows:
             row.shown_summary = summary_for(request, row.message)
+            row.shown_wait = waiting.of_one(Waits(row.message, now).of(row))
+        name_targets(rows)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -62,8 +69,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
         }
 
     @admin.display(description=_("recipient"))
-    def recipient_cell(self, delivery: Delivery) -> SafeString:
-        who = delivery.contact or delivery.employee
+    def recipient_cell(self, delivery: Any) -> SafeString:
+        who = delivery.contact or delivery.employee or (delivery.target and delivery.target[0])
         return person(str(who or delivery.to), delivery.get_to_kind_display(), seed=delivery.to)
 
     @admin.display(description=_("message"))
@@ -80,9 +87,9 @@ class DeliveryAdmin(ReadOnlyAdmin):
         return state_badge(delivery)
 
     @admin.display(description=_("reason"))
-    def reason_cell(self, delivery: Delivery) -> SafeString:
-        reason = reason_of(delivery)
-        return format_html('<span class="rm-reason">{}</span>', reason) if reason else DASH
+    def reason_cell(self, delivery: Any) -> SafeString:
+        told = [words for words in (reason_of(delivery), delivery.shown_wait) if words]
+        return format_html('<span class="rm-reason">{}</span>', " ".join(told)) if told else DASH
 
     @admin.display(description=_("updated"))
     def updated_cell(self, delivery: Delivery) -> SafeString:

@@ -13,6 +13,7 @@ from crm.providers import content as contents
 from crm.providers.content import Content
 from messaging import outbox
 from messaging.models import Message, Template
+from messaging.recipients import CHOSEN_AS, Recipient
 from messaging.templates import custom_of
 
 KEPT: Final = 5  # drafts of one session; the oldest goes first
@@ -20,7 +21,9 @@ KEPT: Final = 5  # drafts of one session; the oldest goes first
 
 @dataclass(slots=True)
 class Draft:
-    """`ids` are contact ids, or userids of employees. `content` is the JSON form of what the form made.
+    """`ids` are contact ids, userids of employees, or numbers of departments; none for everybody.
+
+    `content` is the JSON form of what the form made.
 
     Of `template`, an id, only the variables still matter: `content` is what it said, or what was made of that.
     """
@@ -34,9 +37,19 @@ class Draft:
     variables: dict[str, str] = field(default_factory=dict)
 
     @property
-    def recipients(self) -> dict[str, Any]:
-        """The keyword of outbox.preview and compose."""
-        return {"contacts" if self.to_kind == Message.ToKind.CONTACT else "employees": self.ids}
+    def chosen(self) -> dict[str, Any]:
+        """Who was chosen, in the keyword of outbox.preview and compose."""
+        return {CHOSEN_AS[self.to_kind]: self.ids if self.to_kind != Message.ToKind.EVERYBODY else True}
+
+    def chosen_among(self, recipients: Sequence[Recipient]) -> dict[str, Any]:
+        """Those of them who will get it, likewise."""
+        if self.to_kind == Message.ToKind.CONTACT:
+            return {"contacts": [each.contact_id for each in recipients]}
+        if self.to_kind == Message.ToKind.EMPLOYEE:
+            return {"employees": sorted(each.to for each in recipients)}
+        if self.to_kind == Message.ToKind.DEPARTMENT:
+            return {"departments": [int(each.to) for each in recipients]}
+        return self.chosen
 
     @property
     def parsed(self) -> Content:
@@ -49,7 +62,7 @@ class Draft:
 
     def preview(self, user: Any, content: Content) -> outbox.Preview:
         """What sending `content` would do; as a template where it began from one."""
-        asked: dict[str, Any] = {"user": user, "corp": self.corp(), "content": content, **self.recipients}
+        asked: dict[str, Any] = {"user": user, "corp": self.corp(), "content": content, **self.chosen}
         if self.template is None:
             return outbox.preview(**asked)
         return outbox.preview_from_template(variables=self._given(content), **asked)

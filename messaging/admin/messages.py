@@ -11,7 +11,8 @@ from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html, format_html_join
+from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -23,10 +24,16 @@ from crm.admin_base import ReadOnlyAdmin, actor_of
 from crm.admin_cells import badge, moment, state_badge, two_lines
 from crm.admin_words import provider_sentence
 from crm.errors import CrmError
-from messaging import control, errands
-from messaging.admin.sending import SendingMixin
+from messaging import control, errands, figures
+from messaging.admin import waiting
+from messaging.admin.approval import ApprovalFilter, ApprovalMixin
+from messaging.admin.phone import shown
+from messaging.admin.sending import SendingMixin, everybody_of
+from messaging.admin.targets import name_targets
+from messaging.admin.usage import UsageMixin, may_see_usage, tally_badges
 from messaging.forms import ResolveForm
-from messaging.models import Delivery, Errand, Message
+from messaging.models import Delivery, Errand, MediaFile, Message
+from messaging.waits import Waits
 
 SHOWN = 500
 ERRANDS = {
@@ -70,16 +77,19 @@ class ToKindFilter(ChoiceFilter):
 
 
 @admin.register(Message)
-class MessageAdmin(SendingMixin, ReadOnlyAdmin):
+class MessageAdmin(SendingMixin, ApprovalMixin, UsageMixin, ReadOnlyAdmin):
     list_display = ("summary_cell", "state_cell", "counts_cell", "corp", "sender_cell", "created_cell")
-    list_filter = (MessageStateFilter, MessageTypeFilter, ToKindFilter, CorpFilter)
+    list_filter = (MessageStateFilter, ApprovalFilter, MessageTypeFilter, ToKindFilter, CorpFilter)
     list_select_related = ("corp", "created_by")
+    list_before_template = "admin/messaging/messages_before.html"
     sortable_by = ()
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
             *self.sending_urls(),
+            *self.approval_urls(),
+            *self.usage_urls(),
             path("<int:pk>/live/", wrap(self.live_view), name="messaging_message_live"),
             path("<int:pk>/cancel/", wrap(self.cancel_view), name="messaging_message_cancel"),
             path("<int:pk>/pause/", wrap(self.pause_view), name="messaging_message_pause"),
@@ -101,14 +111,21 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        before: dict[str, Any] = {"everybody_of": list(everybody_of(request))}
+        if may_see_usage(request):
+            before["usage_url"] = self.url("usage")
+        return super().changelist_view(request, before | (extra_context or {}))
+
     def load_rows(self, request: HttpRequest, rows: list[Any]) -> None:
         tally: dict[int, list[tuple[str, int]]] = {}
         counted = Delivery.objects.filter(message__in=[row.pk for row in rows]).order_by("state")
         for message_id, state, n in counted.values_list("message", "state").annotate(n=Count("pk")):
             tally.setdefault(message_id, []).append((state, n))
+        names = _file_names(rows)
         for row in rows:
             row.tally = tally.get(row.pk, [])
-            row.shown_summary = summary_for(request, row)
+            row.shown_summary = summary_for(request, row) or names.get(row.pk, "")
 
     def empty_state(self, request: HttpRequest) -> dict[str, Any]:
         return {
@@ -179,6 +196,12 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
             flash.error(request, str(error))
         return HttpResponseRedirect(self.url("change", pk))
 
+    def told_of(self, request: HttpRequest, message: Message) -> list[str]:
+        """What a person decides about, where only the message's number is in the title."""
+        count = message.deliveries.count()
+        to = ngettext("To %(n)d recipient", "To %(n)d recipients", count) % {"n": count}
+        return [summary_for(request, message), to, _now("Sent by %(name)s") % {"name": author(message)}]
+
     def errand_view(self, request: HttpRequest, pk: int, kind: str) -> HttpResponse:
         """Take back, remind, stop: asked first, then left to a worker."""
         message = self.get_visible(request, pk)
@@ -198,6 +221,7 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
         delivery = message.deliveries.filter(pk=delivery_id).select_related("contact", "employee").first()
         if delivery is None:
             raise Http404
+        name_targets([delivery])
         if not request.user.has_perm(control.RESOLVE):
             raise PermissionDenied
         back = self.url("change", pk)
@@ -220,7 +244,8 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
             form=form,
             delivery=delivery,
             message=message,
-            body=message.content.get(message.msgtype, {}),
+            **shown(message.content, message.corp_id),
+            is_hidden=hides_body(request),
             back=back,
         )
 
@@ -231,7 +256,12 @@ class MessageAdmin(SendingMixin, ReadOnlyAdmin):
 
     @admin.display(description=_("state"))
     def state_cell(self, message: Message) -> SafeString:
-        return badge(_("paused"), "held") if is_held(message) else state_badge(message)
+        shown = badge(_("paused"), "held") if is_held(message) else state_badge(message)
+        if not control.is_unapproved(message):
+            return shown
+        return format_html(
+            '<span class="rm-chips">{}{}</span>', shown, badge(_("waits for approval"), "held")
+        )
 
     @admin.display(description=_("deliveries"))
     def counts_cell(self, message: Any) -> SafeString:
@@ -257,12 +287,21 @@ def _offers(request: HttpRequest, message: Message) -> list[tuple[str, Any]]:
     ]
 
 
+def _file_names(messages: list[Any]) -> dict[int, str]:
+    """{message id: the file it carries}: an image has no words to be recognised by."""
+    carried = MediaFile.messages.through.objects.filter(message__in=[each.pk for each in messages])
+    return dict(carried.values_list("message_id", "mediafile__name"))
+
+
 def is_held(message: Message) -> bool:
     return message.paused_at is not None and message.state == Message.State.OPEN
 
 
-def author(message: Message) -> str:
-    user = message.created_by
+def author(row: Message | MediaFile) -> str:
+    return name_of(row.created_by)
+
+
+def name_of(user: Any) -> str:
     return (user.get_full_name() or user.get_username()) if user else "–"
 
 
@@ -275,22 +314,6 @@ def summary_for(request: HttpRequest, message: Message) -> str:
     return "•••" if hides_body(request) else message.summary[:200]
 
 
-def attachments(message: Message) -> list[str]:
-    """What each attachment of a mass send is called."""
-    names = dict(Message.Type.choices) | {"link": _now("link"), "miniprogram": _now("Mini program")}
-    told = (
-        (each["msgtype"], each[each["msgtype"]].get("title"))
-        for each in message.content.get("attachments", ())
-    )
-    return [str(title or names.get(kind, kind)) for kind, title in told]
-
-
-def tally_badges(tally: Any) -> SafeString:
-    names = dict(Delivery.State.choices)
-    cells = ((badge(f"{n} {names.get(state, state)}", state),) for state, n in tally)
-    return format_html('<span class="rm-chips">{}</span>', format_html_join("", "{}", cells))
-
-
 def reason_of(delivery: Delivery) -> str:
     """Why a delivery stands where it stands, in words; "" when there is nothing to say."""
     if delivery.state == Delivery.State.ACCEPTED and delivery.sender and not delivery.is_last_word:
@@ -301,9 +324,15 @@ def reason_of(delivery: Delivery) -> str:
 
 
 def only_recipient(message: Message) -> tuple[str, str] | None:
-    """Name and page of the one person a message is for: where its writer came from and goes back to."""
-    rows = list(message.deliveries.select_related("contact", "employee").order_by("pk")[:2])
-    if len(rows) != 1 or not (who := rows[0].contact or rows[0].employee):
+    """Name and page of whom alone a message is for: where its writer came from and goes back to."""
+    rows = list(message.deliveries.select_related("contact", "employee", "message").order_by("pk")[:2])
+    if len(rows) != 1:
+        return None
+    name_targets(rows)
+    target: tuple[str, str] | None = rows[0].target  # type: ignore[attr-defined]
+    if target is not None:
+        return target if target[1] else None
+    if not (who := rows[0].contact or rows[0].employee):
         return None
     return str(who), reverse(f"admin:contacts_{who._meta.model_name}_change", args=(who.pk,))
 
@@ -311,17 +340,32 @@ def only_recipient(message: Message) -> tuple[str, str] | None:
 def message_context(request: HttpRequest, message: Message) -> dict[str, Any]:
     rows: QuerySet = message.deliveries.select_related("contact", "employee").order_by("pk")
     deliveries = list(rows[: SHOWN + 1])
+    name_targets(deliveries)
     tally = sorted(Delivery.objects.filter(message=message).counts().items())
+    waits = Waits(message, timezone.now())
     return {
         "message": message,
         "author": author(message),
-        "body": {} if hides_body(request) else message.content.get(message.msgtype, {}),
-        "attachments": [] if hides_body(request) else attachments(message),
+        **({} if hides_body(request) else shown(message.content, message.corp_id)),
         "is_hidden": hides_body(request),
         "tally": tally_badges(tally),
         "total": sum(n for _state, n in tally),
-        "deliveries": [{"row": row, "reason": reason_of(row)} for row in deliveries[:SHOWN]],
+        "deliveries": [
+            # What holds all of them is said once, above.
+            {
+                "row": row,
+                "reason": reason_of(row),
+                "wait": "" if waits.of_all else waiting.of_one(waits.of(row)),
+            }
+            for row in deliveries[:SHOWN]
+        ],
+        "waits": waiting.of_all(waits.counted()),
+        "is_restored": is_held(message) and message.pause_reason == Message.PauseReason.RESTORE,
+        "is_unapproved": control.is_unapproved(message),
+        "may_approve": control.may_approve(message, user=request.user),
+        "approver": name_of(message.urgent_approved_by),
         "has_more": len(deliveries) > SHOWN,
+        "mass": figures.mass_progress(message),
         "is_held": is_held(message),
         "is_open": message.state == Message.State.OPEN,
         "errands": list(message.errands.all()),

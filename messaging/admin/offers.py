@@ -1,6 +1,6 @@
 """What the traffic adds to other pages: send buttons and actions, and a contact's deliveries in its timeline."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -12,20 +12,39 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from contacts.admin.contacts import ContactAdmin
-from contacts.admin.people import EmployeeAdmin
-from contacts.admin.slots import CONTACT_BUTTONS, EMPLOYEE_BUTTONS, TIMELINE, Button, Entry, offer_action
-from contacts.models import Contact, Employee
+from contacts.admin.people import EmployeeAdmin, TeamAdmin
+from contacts.admin.slots import (
+    CONTACT_BUTTONS,
+    EMPLOYEE_BUTTONS,
+    TEAM_BUTTONS,
+    TIMELINE,
+    Button,
+    Entry,
+    offer_action,
+)
+from contacts.models import Contact, Employee, Team
 from crm.admin_cells import state_badge
+from crm.connections import can
+from crm.providers.base import Capability
 from messaging import outbox
 from messaging.admin.messages import author, hides_body, reason_of
 from messaging.models import Delivery, Message
 
 LABELS = {"text": _("Send text"), "miniprogram_notice": _("Send mini-program notice")}
+# Contacts take files as attachments of a text; the page then offers the other kinds of files.
+TO_EMPLOYEES = {**LABELS, "image": _("Send image, video or file")}
 BREAK = SafeString("<br>")
-ICONS = {"text": "chat", "miniprogram_notice": "widgets"}
+ICONS = {
+    "text": "chat",
+    "miniprogram_notice": "widgets",
+    "image": "image",
+    "voice": "mic",
+    "video": "movie",
+    "file": "attach_file",
+}
 
 
-def _buttons(request: HttpRequest, query: str) -> list[Button]:
+def _buttons(request: HttpRequest, labels: Mapping[str, Any], query: str) -> list[Button]:
     if not request.user.has_perm("messaging.add_message"):
         return []
     return [
@@ -35,17 +54,24 @@ def _buttons(request: HttpRequest, query: str) -> list[Button]:
             ICONS[kind],
             kind == "text",
         )
-        for kind, label in LABELS.items()
+        for kind, label in labels.items()
     ]
 
 
 def contact_buttons(request: HttpRequest, contact: Contact) -> list[Button]:
     may_be_written_to = contact.state == Contact.State.ACTIVE and contact.opted_out_at is None
-    return _buttons(request, f"contact={contact.pk}") if may_be_written_to else []
+    return _buttons(request, LABELS, f"contact={contact.pk}") if may_be_written_to else []
 
 
 def employee_buttons(request: HttpRequest, employee: Employee) -> list[Button]:
-    return _buttons(request, f"employee={employee.pk}") if employee.status == Employee.Status.ACTIVE else []
+    can_be_written_to = employee.status == Employee.Status.ACTIVE and can(
+        employee.corp, Capability.MESSAGE_EMPLOYEE
+    )
+    return _buttons(request, TO_EMPLOYEES, f"employee={employee.pk}") if can_be_written_to else []
+
+
+def team_buttons(request: HttpRequest, team: Team) -> list[Button]:
+    return _buttons(request, TO_EMPLOYEES, f"department={team.pk}") if team.absent_since is None else []
 
 
 def deliveries_of(request: HttpRequest, contact: Contact, limit: int) -> Iterable[Entry]:
@@ -78,7 +104,7 @@ def deliveries_of(request: HttpRequest, contact: Contact, limit: int) -> Iterabl
 
 
 def _sending(msgtype: str, to_kind: str, field: str) -> Callable[[Any, HttpRequest, QuerySet], Any]:
-    @admin.action(description=LABELS[msgtype], permissions=["send"])
+    @admin.action(description=TO_EMPLOYEES[msgtype], permissions=["send"])
     def send(model_admin: Any, request: HttpRequest, queryset: QuerySet) -> Any:
         most = outbox.most_recipients(request.user)
         rows = list(queryset.order_by("pk").values_list("corp_id", field)[: most + 1])
@@ -91,7 +117,10 @@ def _sending(msgtype: str, to_kind: str, field: str) -> Callable[[Any, HttpReque
 
 CONTACT_BUTTONS.append(contact_buttons)
 EMPLOYEE_BUTTONS.append(employee_buttons)
+TEAM_BUTTONS.append(team_buttons)
 TIMELINE.append(deliveries_of)
 for _msgtype in LABELS:
     offer_action(ContactAdmin, _sending(_msgtype, Message.ToKind.CONTACT, "pk"))
+for _msgtype in TO_EMPLOYEES:
     offer_action(EmployeeAdmin, _sending(_msgtype, Message.ToKind.EMPLOYEE, "userid"))
+    offer_action(TeamAdmin, _sending(_msgtype, Message.ToKind.DEPARTMENT, "department_id"))

@@ -1,27 +1,35 @@
 """The way of a message through the admin: form, confirmation that shows who gets it, compose."""
 
+import hashlib
+from functools import partial
 from typing import Any
 
+import orjson
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 
+from contacts.access import reached_teams, visible_corps
 from contacts.models import Contact, Employee
 from crm.admin_base import actor_of
 from crm.admin_forms import is_id
 from crm.connections import can
 from crm.errors import CrmError
+from crm.models import Corp
 from crm.providers.base import Capability
 from crm.providers.content import MiniprogramNotice
-from messaging import outbox, wording
+from messaging import control, library, outbox, wording
 from messaging.admin import drafts
 from messaging.admin.drafts import Draft
+from messaging.admin.phone import ICONS, shown
 from messaging.admin.templates import offered
-from messaging.forms import FORMS, ContentForm, TimesForm
-from messaging.models import Message, Template
+from messaging.forms import FORMS, MEDIA_KINDS, ContentForm, TimesForm
+from messaging.models import MediaFile, Message, Template
 from messaging.outbox import Preview
 
 SHOWN = 200
@@ -39,21 +47,12 @@ class SendingMixin:
         ]
 
     def start_view(self: Any, request: HttpRequest, msgtype: str) -> HttpResponse:
-        """Begin a message to one contact or employee, named in the address."""
+        """Begin a message to one contact, employee or department, or to everybody of a corp, named in the address."""
         _require(request)
-        if msgtype not in FORMS:
+        draft = _named(request, msgtype)
+        if msgtype not in FORMS or draft is None:
             raise Http404
-        if "employee" in request.GET:
-            rows: Any = Employee.objects.reached_by(request.user)
-            to_kind, field, pk = Message.ToKind.EMPLOYEE, "userid", request.GET["employee"]
-        else:
-            rows = Contact.objects.visible_to(request.user)
-            to_kind, field, pk = Message.ToKind.CONTACT, "pk", request.GET.get("contact", "")
-        found = rows.filter(pk=int(pk)).values_list("corp_id", field).first() if is_id(pk) else None
-        if found is None:
-            raise Http404
-        token = drafts.keep(request, Draft(msgtype, to_kind, found[0], [found[1]]))
-        return HttpResponseRedirect(self.url("write", token))
+        return HttpResponseRedirect(self.url("write", drafts.keep(request, draft)))
 
     def start_selected(
         self: Any, request: HttpRequest, msgtype: str, to_kind: str, rows: list[tuple[int, Any]]
@@ -80,13 +79,15 @@ class SendingMixin:
             return self._without_draft(request, token)
         if request.method == "GET" and "template" in request.GET:
             return self._begin_from(request, token, draft, request.GET["template"])
+        if request.method == "GET" and "kind" in request.GET:
+            return self._turn_into(request, token, draft, request.GET["kind"])
         form = form_of(request, draft)
         if request.method == "POST" and form.is_valid() and self._accepts(request, draft, form):
             drafts.keep(request, draft, token)
             return HttpResponseRedirect(self.url("confirm", token))
         return self.page(
             request,
-            f"admin/messaging/write_{draft.msgtype}.html",
+            form.write_page,
             title=form.heading,
             form=form,
             draft=draft,
@@ -94,6 +95,8 @@ class SendingMixin:
             is_mass=is_mass(draft),
             count=len(draft.ids),
             templates=offered(request, draft.corp_id, draft.msgtype),
+            icon=ICONS.get(draft.msgtype),
+            kinds=[(kind, Message.Type(kind).label) for kind in MEDIA_KINDS],
             media=form.media,
         )
 
@@ -108,7 +111,18 @@ class SendingMixin:
             drafts.keep(request, draft, token)
         return HttpResponseRedirect(self.url("write", token))
 
+    def _turn_into(self: Any, request: HttpRequest, token: str, draft: Draft, kind: str) -> HttpResponse:
+        """Send a file of another kind instead."""
+        if not {kind, draft.msgtype} <= set(MEDIA_KINDS):
+            raise Http404
+        draft.msgtype, draft.content = kind, {}
+        drafts.keep(request, draft, token)
+        return HttpResponseRedirect(self.url("write", token))
+
     def _accepts(self, request: HttpRequest, draft: Draft, form: ContentForm) -> bool:
+        form.keep_uploads(partial(library.add, user=request.user, actor=actor_of(request), corp=draft.corp()))
+        if not form.is_valid():
+            return False
         content = form.made()
         draft.variables = form.given()
         try:
@@ -118,7 +132,7 @@ class SendingMixin:
             return False
         form.complain(preview.problems)
         draft.content = content.as_json()
-        return not form.errors
+        return form.is_valid()
 
     def confirm_view(self: Any, request: HttpRequest, token: str) -> HttpResponse:
         """Who gets it and who cannot, before anything is sent. Submitted twice, it is sent once."""
@@ -134,7 +148,7 @@ class SendingMixin:
         times = TimesForm(request.POST if request.method == "POST" else None)
         me = myself(request, draft)
         if request.method == "POST" and "to_me" in request.POST and me:
-            self._send_to_me(request, draft, preview, me)
+            self._send_to_me(request, token, draft, preview, me)
             return HttpResponseRedirect(self.url("confirm", token))
         if request.method == "POST" and preview.recipients:
             if not times.is_valid():
@@ -151,26 +165,36 @@ class SendingMixin:
             is_mass=is_mass(draft),
             preview=preview,
             recipients=preview.recipients[:SHOWN],
+            count=len(preview.recipients) if preview.people is None else preview.people,
             excluded=preview.excluded[:SHOWN],
             shown=SHOWN,
             companies=companies(preview),
-            body=preview.content.as_json()[draft.msgtype],
+            **shown(preview.content.as_json(), draft.corp_id),
             warnings=[wording.sentence(problem) for problem in preview.problems],
             blocked=any(not problem.warning for problem in preview.problems),
             write_url=self.url("write", token),
             times=times,
             me=me,
+            may_be_urgent=settings.CRM_QUIET_HOURS and request.user.has_perm(control.APPROVE),
         )
 
-    def _send_to_me(self, request: HttpRequest, draft: Draft, preview: Preview, me: Employee) -> None:
-        """What the first recipient would get, to the reader's own phone."""
+    def _send_to_me(
+        self, request: HttpRequest, token: str, draft: Draft, preview: Preview, me: Employee
+    ) -> None:
+        """What the first recipient would get, to the reader's own phone; the same content once."""
+        told = orjson.dumps(preview.content.as_json(), option=orjson.OPT_SORT_KEYS)
+        trial = f"{token}-{hashlib.sha256(told).hexdigest()[:16]}"
         try:
-            outbox.compose(
-                user=request.user,
-                actor=actor_of(request),
-                corp=draft.corp(),
-                employees=[me.userid],
-                content=preview.content,
+            drafts.send_once(
+                request,
+                trial,
+                lambda: outbox.compose(
+                    user=request.user,
+                    actor=actor_of(request),
+                    corp=draft.corp(),
+                    employees=[me.userid],
+                    content=preview.content,
+                ),
             )
             messages.success(request, _now("It is on its way to your own phone."))
         except CrmError as error:
@@ -187,16 +211,12 @@ class SendingMixin:
     def _send(
         self, request: HttpRequest, token: str, draft: Draft, preview: Preview, times: dict[str, Any]
     ) -> int | None:
-        to = {each.to for each in preview.recipients}
-        if draft.to_kind == Message.ToKind.CONTACT:
-            ids: dict[str, Any] = {"contacts": [each.contact_id for each in preview.recipients]}
-        else:
-            ids = {"employees": sorted(to)}
+        to = draft.chosen_among(preview.recipients)
         try:
             return drafts.send_once(
                 request,
                 token,
-                lambda: draft.compose(user=request.user, actor=actor_of(request), **ids, **times),
+                lambda: draft.compose(user=request.user, actor=actor_of(request), **to, **times),
             )
         except CrmError as error:
             for sentence in dict.fromkeys(fault.detail for fault in error.errors) or [str(error)]:
@@ -214,6 +234,31 @@ class SendingMixin:
 def _require(request: HttpRequest) -> None:
     if not request.user.has_perm("messaging.add_message"):
         raise PermissionDenied
+
+
+def _named(request: HttpRequest, msgtype: str) -> Draft | None:
+    """A draft to whom the address names; None when that is nobody within reach."""
+    if "everybody" in request.GET:
+        pk = request.GET["everybody"]
+        found = everybody_of(request).filter(pk=int(pk)).first() if is_id(pk) else None
+        return Draft(msgtype, Message.ToKind.EVERYBODY, found.pk, []) if found else None
+    kinds: dict[str, tuple[str, str, Any]] = {
+        "employee": (Message.ToKind.EMPLOYEE, "userid", Employee.objects.reached_by(request.user)),
+        "department": (Message.ToKind.DEPARTMENT, "department_id", reached_teams(request.user)),
+        "contact": (Message.ToKind.CONTACT, "pk", Contact.objects.visible_to(request.user)),
+    }
+    for name, (to_kind, field, rows) in kinds.items():
+        if is_id(pk := request.GET.get(name, "")):
+            row = rows.filter(pk=int(pk)).values_list("corp_id", field).first()
+            return Draft(msgtype, to_kind, row[0], [row[1]]) if row else None
+    return None
+
+
+def everybody_of(request: HttpRequest) -> QuerySet[Corp]:
+    """The corps to all of whose employees the person may write at once."""
+    if not request.user.has_perm("messaging.broadcast_message"):
+        return Corp.objects.none()
+    return visible_corps(request.user).filter(is_active=True)
 
 
 def myself(request: HttpRequest, draft: Draft) -> Employee | None:
@@ -234,6 +279,8 @@ def form_of(request: HttpRequest, draft: Draft) -> ContentForm:
         mass=is_mass(draft),
         stored=stored,
         variables=draft.variables,
+        files=request.FILES or None,
+        files_kept=MediaFile.objects.visible_to(request.user).active().filter(corp=draft.corp_id),
     )
 
 

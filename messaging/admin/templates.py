@@ -24,6 +24,7 @@ from crm.models import Corp
 from crm.providers import content as contents
 from crm.providers.base import Capability
 from messaging import letters, templates
+from messaging.admin import phone
 from messaging.forms import FORMS, ContentForm
 from messaging.models import Template
 
@@ -186,8 +187,7 @@ def _tried(request: HttpRequest, template: Template) -> dict[str, Any]:
         "kept": template,
         "contact": contact,
         "offered": [contact, *offered] if found and found not in offered else offered,
-        "body": shown.as_json()[template.msgtype],
-        "msgtype": template.msgtype,
+        **phone.shown(shown.as_json(), template.corp_id),
     }
 
 

@@ -5,7 +5,6 @@ from dataclasses import MISSING, Field
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
-from crm.providers.content import Content, MiniprogramNotice, Text
 from crm.providers.records import MAX_INT
 from crm.providers.shapes import PAIR, Envelope, Shape, fields_of, parts_of
 
@@ -18,7 +17,7 @@ _SCALARS: Final[dict[Any, dict[str, Any]]] = {
 _TYPES: Final = {int: "integer", str: "string"}
 
 
-def _envelope(kind: type[Envelope]) -> dict[str, Any]:
+def schema_of(kind: type[Envelope]) -> dict[str, Any]:
     inside, beside = parts_of(kind)
     fixed = {"msgtype": {"const": kind.msgtype}, kind.msgtype: _object(kind, inside)}
     options = _object(kind, beside)["properties"]
@@ -57,9 +56,5 @@ def _value(hint: Any) -> dict[str, Any]:
 
 def _one_of(kinds: list[Any]) -> dict[str, Any]:
     if issubclass(kinds[0], Envelope):
-        return {"oneOf": [_envelope(kind) for kind in kinds]}
+        return {"oneOf": [schema_of(kind) for kind in kinds]}
     return _value(kinds[0])
-
-
-CONTENTS: Final = [_envelope(kind) for kind in get_args(Content)]
-OF_TEMPLATES: Final = [_envelope(kind) for kind in (Text, MiniprogramNotice)]

@@ -3,7 +3,7 @@
 import django_filters
 
 from crm.api.filters import YesNo, moment, whole, words
-from messaging.models import Delivery, Message, Template
+from messaging.models import Delivery, MediaFile, Message, Template
 
 
 class MessageFilters(django_filters.FilterSet):
@@ -16,6 +16,12 @@ class MessageFilters(django_filters.FilterSet):
 class TemplateFilters(django_filters.FilterSet):
     corp = words("corp__corpid", about="corpid")
     msgtype = words("msgtype", choices=Template.Type.values)
+    is_active = YesNo("is_active")
+
+
+class MediaFilters(django_filters.FilterSet):
+    corp = words("corp__corpid", about="corpid")
+    kind = words("kind", choices=MediaFile.Kind.values)
     is_active = YesNo("is_active")
 
 

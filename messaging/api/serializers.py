@@ -8,37 +8,14 @@ from rest_framework import serializers
 
 from crm.api.filters import LARGEST_ID
 from crm.api.serializers import Strict
-from crm.providers import content as contents
-from messaging.api.content_schema import CONTENTS
+from messaging.api.content_field import ContentField
 from messaging.control import WORDS
 from messaging.models import Delivery, Errand, Message
 from messaging.outbox import MAX_RECIPIENTS
 
 
-@extend_schema_field({"oneOf": CONTENTS})
-class ContentField(serializers.Field[contents.Content, Any, Any, Any]):
-    """`{"msgtype": "text", "text": {"content": "…"}}`, or another type of wecom.md 2.4 and 3.9."""
-
-    def to_internal_value(self, data: Any) -> contents.Content:
-        try:
-            return contents.parse(data)
-        except contents.ContentError as error:
-            raise serializers.ValidationError(_nested(error)) from None
-
-    def to_representation(self, value: Any) -> Any:
-        return value
-
-
-def _nested(error: contents.ContentError) -> Any:
-    """The error where its pointer says, in the shape DRF flattens back into that pointer."""
-    found: Any = [serializers.ErrorDetail(error.detail, code=error.code)]
-    for step in reversed(error.pointer.split("/")[1:]):
-        found = {step.replace("~1", "/").replace("~0", "~"): found}  # RFC 6901
-    return found
-
-
 class RecipientsSerializer(Strict):
-    """One of the two."""
+    """Exactly one of them."""
 
     contacts = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID),
@@ -53,6 +30,23 @@ class RecipientsSerializer(Strict):
         min_length=1,
         max_length=MAX_RECIPIENTS,
         help_text="userids",
+    )
+    departments = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID),
+        required=False,
+        min_length=1,
+        max_length=MAX_RECIPIENTS,
+        help_text="department_id of teams/: everybody in them and in their sub-departments",
+    )
+    tags = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID),
+        required=False,
+        min_length=1,
+        max_length=MAX_RECIPIENTS,
+        help_text="The provider's ids of member tags; administrators only.",
+    )
+    everybody = serializers.ChoiceField(
+        choices=[True], required=False, help_text="All employees the app can see; administrators only."
     )
 
 
@@ -73,6 +67,10 @@ class DraftSerializer(Strict):
     not_before = serializers.DateTimeField(required=False, allow_null=True)
     expires_at = serializers.DateTimeField(
         required=False, allow_null=True, help_text="What is not sent by then is never sent."
+    )
+    urgent = serializers.BooleanField(
+        required=False,
+        help_text="Send it in quiet hours too, once another person has approved it (approve/).",
     )
     agent = serializers.CharField(
         max_length=64, required=False, allow_null=True, help_text="agentid; else the one connected first"
@@ -104,6 +102,10 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
     errands = serializers.SerializerMethodField(help_text="Recalls, reminders and stops, oldest first.")
     counts = serializers.SerializerMethodField(help_text="{state of delivery: number}")
     created_by = serializers.SerializerMethodField(help_text="username")
+    urgent = serializers.BooleanField(
+        source="urgent_requested", help_text="Whether approval is asked for, to send it in quiet hours too."
+    )
+    urgent_approved_by = serializers.SerializerMethodField(help_text="username")
     pause_reason = serializers.ChoiceField(
         choices=["", *Message.PauseReason.values], help_text="Why it waits."
     )
@@ -122,6 +124,9 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
             "expires_at",
             "paused_at",
             "pause_reason",
+            "urgent",
+            "urgent_approved_at",
+            "urgent_approved_by",
             "errands",
             "created_by",
             "created_at",
@@ -132,12 +137,15 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
     def get_errands(self, message: Message) -> Any:
         return ErrandSerializer(self.context["errands"].get(message.pk, ()), many=True).data
 
-    @extend_schema_field({"oneOf": [*CONTENTS, {"type": "null"}]})
+    @extend_schema_field(ContentField(allow_null=True))
     def get_content(self, message: Message) -> dict[str, Any] | None:
         return message.content if self.context["caller"].reads_free_text else None
 
     def get_created_by(self, message: Message) -> str | None:
         return message.created_by.get_username() if message.created_by else None
+
+    def get_urgent_approved_by(self, message: Message) -> str | None:
+        return message.urgent_approved_by.get_username() if message.urgent_approved_by else None
 
     def get_counts(self, message: Message) -> dict[str, int]:
         return dict(self.context["counts"].get(message.pk, {}))
@@ -182,6 +190,7 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
             "errmsg",
             "warning",
             "attempts",
+            "next_attempt_at",
             "msgid",
             "recalled_at",
             "updated_at",
@@ -211,6 +220,10 @@ class RecipientSerializer(serializers.Serializer[Any]):
     contact = serializers.IntegerField(source="contact_id", allow_null=True)
     sender = serializers.CharField(help_text="userid in whose name a mass send goes out; else empty")
     sender_name = serializers.CharField()
+    people = serializers.IntegerField(
+        allow_null=True,
+        help_text="Of a department and of everybody: active employees, as far as we know them.",
+    )
 
 
 class ExclusionSerializer(serializers.Serializer[Any]):
@@ -235,6 +248,20 @@ class RecentSerializer(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
 
 
+class QuotaSerializer(serializers.Serializer[Any]):
+    """How much more the provider takes."""
+
+    kind = serializers.ChoiceField(
+        choices=["app", "mass"],
+        help_text="app: person-times of the app's messages to employees; mass: mass sends to one contact",
+    )
+    period = serializers.ChoiceField(choices=["day", "month"], help_text="on the corp's calendar")
+    limit = serializers.IntegerField()
+    used = serializers.IntegerField(help_text="of mass: by the recipient who has got most")
+    left = serializers.IntegerField()
+    last = serializers.IntegerField(help_text="of mass: for how many recipients this would be the last one")
+
+
 class PreviewSerializer(serializers.Serializer[Any]):
     recipients = RecipientSerializer(many=True)
     excluded = ExclusionSerializer(many=True)
@@ -243,3 +270,8 @@ class PreviewSerializer(serializers.Serializer[Any]):
     recent = RecentSerializer(many=True, help_text="Recipients to whom a colleague wrote lately.")
     content = serializers.DictField(help_text="What the first recipient gets, as in the body.")
     texts = serializers.IntegerField(help_text="How many different contents; each becomes a message.")
+    people = serializers.IntegerField(
+        allow_null=True, help_text="All `people` of the recipients, each counted once."
+    )
+    doubtful = ExclusionSerializer(many=True, help_text="Recipients it may not reach; they are sent it.")
+    quota = QuotaSerializer(allow_null=True, help_text="null where no limit is known")

@@ -15,18 +15,12 @@ from crm.api.serializers import Strict
 from crm.api.views import Api, ListApi
 from crm.providers import content as contents
 from messaging import templates
-from messaging.api.content_schema import OF_TEMPLATES
+from messaging.api.content_field import TemplateContentField
 from messaging.api.filters import TemplateFilters
-from messaging.api.serializers import ContentField
 from messaging.models import Template
 
 READ = ("messaging.view_template",)
 CHANGE = "messaging.change_template"
-
-
-@extend_schema_field({"oneOf": OF_TEMPLATES})
-class TemplateContentField(ContentField):
-    """A text or a miniprogram_notice."""
 
 
 class TemplateSerializer(serializers.ModelSerializer[Template]):
@@ -51,7 +45,7 @@ class TemplateSerializer(serializers.ModelSerializer[Template]):
         )
         read_only_fields = fields
 
-    @extend_schema_field({"oneOf": OF_TEMPLATES})
+    @extend_schema_field(TemplateContentField)
     def get_content(self, template: Template) -> Any:
         return template.content
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from messaging.api import templates, views
+from messaging.api import media, templates, views
 
 urlpatterns = [
     path("messages/", views.Messages.as_view(), name="messages"),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("messages/<str:pk>/cancel/", views.Cancel.as_view(), name="message-cancel"),
     path("messages/<str:pk>/pause/", views.Pause.as_view(), name="message-pause"),
     path("messages/<str:pk>/resume/", views.Resume.as_view(), name="message-resume"),
+    path("messages/<str:pk>/approve/", views.Approve.as_view(), name="message-approve"),
     path("messages/<str:pk>/recall/", views.Recall.as_view(), name="message-recall"),
     path("messages/<str:pk>/remind/", views.Remind.as_view(), name="message-remind"),
     path("messages/<str:pk>/stop/", views.Stop.as_view(), name="message-stop"),
@@ -22,4 +23,7 @@ urlpatterns = [
     ),
     path("templates/", templates.Templates.as_view(), name="templates"),
     path("templates/<str:pk>/", templates.OneTemplate.as_view(), name="template"),
+    path("media/", media.Media.as_view(), name="media"),
+    path("media/<str:pk>/", media.OneMediaFile.as_view(), name="media-file"),
+    path("media/<str:pk>/content/", media.MediaContent.as_view(), name="media-content"),
 ]

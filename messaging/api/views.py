@@ -21,10 +21,12 @@ from messaging import control, errands, outbox, templates, wording
 from messaging.api import serializers
 from messaging.api.filters import DeliveryFilters, MessageFilters
 from messaging.models import Delivery, Errand, Message
+from messaging.recipients import Exclusion, place
 
 ID = OpenApiParameter("id", int, OpenApiParameter.PATH, description="id of the message")
 VIEW = ("messaging.view_message",)
 SEND = ("messaging.add_message",)
+JOINED = ("corp", "created_by", "urgent_approved_by")
 
 
 class MessageApi(Api):
@@ -32,7 +34,7 @@ class MessageApi(Api):
     serializer_class = serializers.MessageSerializer
 
     def get_queryset(self) -> QuerySet[Message]:
-        return Message.objects.visible_to(self.request.user).select_related("corp", "created_by")
+        return Message.objects.visible_to(self.request.user).select_related(*JOINED)
 
     def show(self, rows: Sequence[Message]) -> list[dict[str, Any]]:
         context = {**self.get_serializer_context(), "counts": _counts(rows), "errands": _errands(rows)}
@@ -90,6 +92,7 @@ class Messages(MessageApi, ListApi):
             "corp": corp_named(caller.user, body["corp"]),
             "not_before": body.get("not_before"),
             "expires_at": body.get("expires_at"),
+            "urgent": body.get("urgent", False),
             "agent": body.get("agent"),
             **body["to"],
         }
@@ -97,7 +100,7 @@ class Messages(MessageApi, ListApi):
             made = [outbox.compose(content=body["content"], **asked)]
         else:
             made = outbox.compose_from_template(**asked, **_from_template(caller.user, asked["corp"], body))
-        row = Message.objects.select_related("corp", "created_by").get(pk=made[0].pk)
+        row = Message.objects.select_related(*JOINED).get(pk=made[0].pk)
         return Response(
             {
                 **self.show([row])[0],
@@ -133,6 +136,7 @@ class Preview(MessageApi):
         asked: dict[str, Any] = {
             "user": request.user,
             "corp": corp,
+            "not_before": body.get("not_before"),
             "agent": body.get("agent"),
             **body["to"],
         }
@@ -140,20 +144,11 @@ class Preview(MessageApi):
             found = outbox.preview(content=body["content"], **asked)
         else:
             found = outbox.preview_from_template(**asked, **_from_template(request.user, corp, body))
-        kind = "contacts" if "contacts" in body["to"] else "employees"
         return Response(
             {
                 "recipients": serializers.RecipientSerializer(found.recipients, many=True).data,
-                "excluded": [
-                    {
-                        "pointer": f"/to/{kind}/{each.position}",
-                        "to": each.to,
-                        "name": each.name,
-                        "code": each.code,
-                        "detail": each.detail,
-                    }
-                    for each in found.excluded
-                ],
+                "excluded": _placed(found.to_kind, found.excluded),
+                "doubtful": _placed(found.to_kind, found.doubtful),
                 "problems": [
                     {
                         "pointer": f"/content{each.pointer}" if "content" in body else "/template",
@@ -167,8 +162,24 @@ class Preview(MessageApi):
                 "recent": serializers.RecentSerializer(found.recent, many=True).data,
                 "content": found.content.as_json(),
                 "texts": found.texts,
+                "people": found.people,
+                "quota": found.quota and serializers.QuotaSerializer(found.quota).data,
             }
         )
+
+
+def _placed(kind: str, exclusions: Sequence[Exclusion]) -> list[dict[str, str]]:
+    """Each with its place in the body."""
+    return [
+        {
+            "pointer": place(kind, each.position),
+            "to": each.to,
+            "name": each.name,
+            "code": each.code,
+            "detail": each.detail,
+        }
+        for each in exclusions
+    ]
 
 
 class OneMessage(MessageApi):
@@ -200,7 +211,7 @@ class Cancel(MessageApi):
     def _cancel(self, message: Message) -> Response:
         self.read(Strict)
         number = control.cancel(message, user=self.caller.user, actor=self.caller.actor)
-        row = Message.objects.select_related("corp", "created_by").get(pk=message.pk)
+        row = Message.objects.select_related(*JOINED).get(pk=message.pk)
         return Response({**self.show([row])[0], "cancelled": number})
 
 
@@ -246,6 +257,26 @@ class Resume(_Control):
     )
     def post(self, request: Request, pk: str) -> Response:
         return self._do(pk, control.resume)
+
+
+class Approve(_Control):
+    """Let an urgent message go out in quiet hours."""
+
+    required_permissions: ClassVar = {"POST": (control.APPROVE,)}
+
+    @extend_schema(
+        operation_id="messages_approve",
+        tags=["messages"],
+        request=None,
+        responses={200: serializers.MessageSerializer},
+        description=(
+            "By another manager or administrator than the one who sent it: one's own is 403 `own_message`."
+            " 409 `not_urgent` when nobody asked for it, `too_late` when nothing is queued any more."
+            " Approving an approved message changes nothing."
+        ),
+    )
+    def post(self, request: Request, pk: str) -> Response:
+        return self._do(pk, control.approve)
 
 
 class _Errand(_Control):

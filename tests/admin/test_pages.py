@@ -22,7 +22,7 @@ WORK = (
 )
 TEAM = ("contacts/team/", "contacts/syncrun/")
 OPERATIONS = ("crm/corp/", "crm/agent/", "crm/apikey/", "crm/event/", "auth/user/")
-WRITE = ("messaging/template/",)
+WRITE = ("messaging/template/", "messaging/mediafile/")
 LISTS = (*WORK, *WRITE, *TEAM, *OPERATIONS)
 MAY = {
     "lin": (*WORK, *WRITE),
@@ -99,6 +99,7 @@ def fill(cast: Cast, n: int) -> None:
             corp=cast.corp, trigger="admin", state="complete", errors=[{"userid": "lin", "code": "timeout"}]
         )
         factories.template(cast.corp, "Hello {contact.name}")
+        factories.media_file(cast.corp)
         Tag.objects.create(corp=cast.corp, tag_id=f"et-more-{contact.pk}", name="more")
         team = Team.objects.create(corp=cast.corp, department_id=1000 + contact.pk, name="more")
         staff = factories.employee(cast.corp, user=factories.user("sales"))

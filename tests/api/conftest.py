@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 
 from crm.models import Corp
@@ -28,6 +29,10 @@ class Caller(APIClient):
 
     def patch(self, path: str, data: Any = None, **kwargs: Any) -> Any:
         return super().patch(path, data, format="json", **kwargs)
+
+    def upload(self, path: str, data: Any, **kwargs: Any) -> Any:
+        """POST of a form with a file."""
+        return super().post(path, data, format="multipart", **kwargs)
 
 
 class Cast(People):
@@ -67,6 +72,12 @@ def text(*ids: int, words: str = "hello", **more: Any) -> dict[str, Any]:
 def person(**more: Any) -> dict[str, Any]:
     """A body of POST contacts/."""
     return {"corp": "ww-south", "name": "Chen Wei", "follow_users": ["lin"], **more}
+
+
+def upload(data: bytes = factories.PNG, **more: Any) -> dict[str, Any]:
+    """A form of POST media/."""
+    name = more.pop("filename", "photo.png")
+    return {"corp": "ww-south", "kind": "image", "file": SimpleUploadedFile(name, data), **more}
 
 
 def pointers(answer: Any) -> dict[str, str]:

@@ -9,7 +9,7 @@ from contacts.models import SyncRun
 from crm.api import urls
 from messaging.models import Delivery
 from tests import factories
-from tests.api.conftest import Caller, Cast, person, text
+from tests.api.conftest import Caller, Cast, person, text, upload
 
 # For each role the answer to each route, in the order of ROLES. 404: out of reach; 403: not this role's verb.
 ROLES = ("lin", "zhao", "sun", "shen", "nobody")
@@ -35,6 +35,9 @@ READS = {
     "messages/{message_of_sun}/deliveries/": (404, 404, 200, 200, 403),
     "templates/": (200, 200, 200, 403, 403),
     "templates/{template}/": (200, 200, 200, 403, 403),
+    "media/": (200, 200, 200, 403, 403),
+    "media/{media}/": (200, 200, 200, 403, 403),
+    "media/{media}/content/": (200, 200, 200, 403, 403),
     "sync-runs/": (403, 200, 200, 200, 403),
     "sync-runs/{run}/": (403, 200, 200, 200, 403),
     "sync-runs/{run}/quarantine/": (403, 200, 200, 200, 403),
@@ -54,6 +57,9 @@ WRITES: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "messages/{message_of_sun}/pause/"): (404, 404, 200, 403, 403),
     ("POST", "messages/{message_of_lin}/resume/"): (200, 200, 200, 403, 403),
     ("POST", "messages/{message_of_sun}/resume/"): (404, 404, 200, 403, 403),
+    ("POST", "messages/{message_of_lin}/approve/"): (403, 409, 409, 403, 403),
+    ("POST", "messages/{message_of_sun}/approve/"): (403, 404, 409, 403, 403),
+    ("POST", "messages/{urgent_of_zhao}/approve/"): (403, 403, 200, 403, 403),
     ("POST", "messages/{message_of_lin}/recall/"): (409, 409, 409, 403, 403),
     ("POST", "messages/{message_of_sun}/recall/"): (404, 404, 409, 403, 403),
     ("POST", "messages/{message_of_lin}/remind/"): (400, 400, 400, 403, 403),
@@ -65,6 +71,8 @@ WRITES: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "templates/"): (403, 201, 201, 403, 403),
     ("PATCH", "templates/{template}/"): (403, 200, 200, 403, 403),
     ("DELETE", "templates/{template}/"): (403, 204, 204, 403, 403),
+    ("POST", "media/"): (201, 201, 201, 403, 403),
+    ("PATCH", "media/{media}/"): (403, 200, 200, 403, 403),
     ("POST", "sync-runs/"): (403, 403, 202, 403, 403),
     ("POST", "sync-runs/{run}/confirm/"): (403, 403, 409, 403, 403),
 }
@@ -79,7 +87,10 @@ def ids(cast: Cast) -> dict[str, int]:
         answer = cast.caller(name).post("messages/", text(cast.contacts["lin"].pk))
         found[f"message_of_{name}"] = answer.json()["id"]
         found[f"delivery_of_{name}"] = Delivery.objects.get(message=answer.json()["id"]).pk
+    asks = cast.caller("zhao").post("messages/", text(cast.contacts["lin"].pk, urgent=True))
+    found["urgent_of_zhao"] = asks.json()["id"]
     found["template"] = factories.template(cast.corp).pk
+    found["media"] = factories.media_file(cast.corp).pk
     found["run"] = SyncRun.objects.create(corp=cast.corp, trigger="command", state="complete").pk
     return found
 
@@ -91,6 +102,8 @@ def body(method: str, path: str, cast: Cast) -> dict[str, Any]:
         return text(cast.contacts["lin"].pk)
     if path == "templates/":
         return {"corp": "ww-south", "name": "greeting", "content": text(1)["content"]}
+    if path == "media/":
+        return upload()
     if path.startswith("follow-users/"):
         return {"stage": "won"}
     if path.endswith("resolve/"):
@@ -112,7 +125,9 @@ def test_reads_are_answered_as_the_matrix_says(cast: Cast, ids: dict[str, int], 
 def test_a_write_is_answered_as_the_matrix_says(
     cast: Cast, ids: dict[str, int], method: str, path: str, n: int
 ) -> None:
-    answer = getattr(cast.caller(ROLES[n]), method.lower())(path.format(**ids), body(method, path, cast))
+    caller = cast.caller(ROLES[n])
+    send = caller.upload if path == "media/" else getattr(caller, method.lower())
+    answer = send(path.format(**ids), body(method, path, cast))
     assert answer.status_code == WRITES[method, path][n], answer.content
 
 
@@ -176,6 +191,8 @@ def test_an_odd_id_is_404(sun: Caller, odd: str) -> None:
         "messages/{}/",
         "sync-runs/{}/",
         "templates/{}/",
+        "media/{}/",
+        "media/{}/content/",
         "contacts/{}/timeline/",
     ):
         assert sun.get(path.format(odd)).status_code == 404

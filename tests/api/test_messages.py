@@ -13,7 +13,7 @@ from tests import factories
 from tests.api.conftest import Caller, Cast, pointers, text
 
 MESSAGE = set("id corp msgtype content state counts not_before created_by created_at".split())
-DELIVERY = set("id to_kind to contact state errcode errmsg attempts msgid updated_at".split())
+DELIVERY = set("id to_kind to contact state errcode errmsg attempts next_attempt_at msgid updated_at".split())
 NOTICE = {
     "msgtype": "miniprogram_notice",
     "miniprogram_notice": {
@@ -91,7 +91,8 @@ def test_an_id_out_of_reach_is_named_and_nothing_is_sent(cast: Cast, lin: Caller
         ({"corp": "ww-unknown"}, {"/corp": "not_found"}),
         ({"agent": "77"}, {"/agent": "not_found"}),
         ({"not_before": "soon"}, {"/not_before": "invalid"}),
-        ({"urgent": True}, {"/urgent": "unknown_field"}),
+        ({"priority": 1}, {"/priority": "unknown_field"}),
+        ({"urgent": "soon"}, {"/urgent": "invalid"}),
     ],
 )
 def test_a_bad_message_is_400_by_field_before_acceptance(
@@ -214,3 +215,67 @@ def test_a_recall_is_accepted_and_its_errand_told(cast: Cast, sun: Caller) -> No
 def test_an_expiry_in_the_past_is_refused(cast: Cast, lin: Caller) -> None:
     answer = lin.post("messages/", text(cast.contacts["lin"].pk, expires_at="2020-01-01T00:00:00Z"))
     assert pointers(answer) == {"/expires_at": "invalid"}
+
+
+def to(**chosen: Any) -> dict[str, Any]:
+    """A body of POST messages/ to whom `chosen` says."""
+    return text() | {"to": chosen}
+
+
+def test_a_department_is_one_delivery_and_its_people_are_counted(cast: Cast) -> None:
+    zhao = cast.caller("zhao")
+    preview = zhao.post("messages/preview/", to(departments=[2])).json()
+    (recipient,) = preview["recipients"]
+    assert (recipient["to_kind"], recipient["to"], recipient["name"]) == ("department", "2", "South team")
+    assert (recipient["people"], preview["people"], preview["calls"]) == (3, 3, 1)
+    told = zhao.post("messages/", to(departments=[2]))
+    assert told.status_code == 202, told.content
+    assert (told.json()["to_kind"], told.json()["counts"]) == ("department", {"queued": 1})
+    (delivery,) = zhao.get(f"messages/{told.json()['id']}/deliveries/").json()["results"]
+    assert (delivery["to_kind"], delivery["to"], delivery["contact"]) == ("department", "2", None)
+
+
+def test_a_department_out_of_reach_is_refused_in_its_place_by_the_preview_too(cast: Cast) -> None:
+    for name in ("lin", "zhao"):
+        caller = cast.caller(name)
+        body = to(departments=[3] if name == "zhao" else [2])
+        assert pointers(caller.post("messages/", body)) == {"/to/departments/0": "not_found"}
+        (excluded,) = caller.post("messages/preview/", body).json()["excluded"]
+        assert (excluded["pointer"], excluded["code"]) == ("/to/departments/0", "not_found")
+    assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize("chosen", [{"tags": [1]}, {"everybody": True}])
+def test_tags_and_everybody_are_for_administrators(cast: Cast, sun: Caller, chosen: Any) -> None:
+    for name in ("lin", "zhao", "shen"):
+        for path in ("messages/", "messages/preview/"):
+            answer = cast.caller(name).post(path, to(**chosen))
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert sun.post("messages/preview/", to(**chosen)).status_code == 200
+    assert sun.post("messages/", to(**chosen)).json()["counts"] == {"queued": 1}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "faults"),
+    [
+        ({}, {"/to": "required"}),
+        ({"departments": [2], "tags": [1]}, {"/to": "invalid"}),
+        ({"departments": [2], "everybody": True}, {"/to": "invalid"}),
+        ({"everybody": False}, {"/to/everybody": "invalid_choice"}),
+        ({"everybody": "yes"}, {"/to/everybody": "invalid_choice"}),
+        ({"departments": []}, {"/to/departments": "min_length"}),
+        ({"departments": [0]}, {"/to/departments/0": "min_value"}),
+        ({"departments": ["x"]}, {"/to/departments/0": "invalid"}),
+        ({"tags": [2**63]}, {"/to/tags/0": "max_value"}),
+        ({"people": [1]}, {"/to/people": "unknown_field"}),
+    ],
+)
+def test_who_gets_it_is_exactly_one_thing(sun: Caller, chosen: Any, faults: dict[str, str]) -> None:
+    answer = sun.post("messages/", to(**chosen))
+    assert answer.status_code == 400
+    assert pointers(answer) == faults
+
+
+def test_a_notice_to_everybody_is_refused_at_its_type(sun: Caller) -> None:
+    answer = sun.post("messages/", to(everybody=True) | {"content": NOTICE})
+    assert pointers(answer) == {"/content/msgtype": "not_to_everybody"}

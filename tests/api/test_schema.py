@@ -61,11 +61,14 @@ def test_answers_are_what_the_document_says(cast: Cast, sun: Caller, schema: dic
     ids = {"contacts": cast.contacts["lin"].pk, "follow-users": cast.follows["lin"].pk, "messages": pk}
     ids["sync-runs"] = run
     ids["templates"] = factories.template(cast.corp).pk
+    ids["media"] = factories.media_file(cast.corp).pk
     for path, operations in schema["paths"].items():
         if "get" in operations:
             asked = path.replace("{id}", str(ids.get(path.split("/")[3], "")))
             answer = sun.get(asked)
             assert answer.status_code == 200, asked
+            if "*/*" in operations["get"]["responses"]["200"]["content"]:
+                continue
             said = operations["get"]["responses"]["200"]["content"]["application/json"]["schema"]
             jsonschema.validate(answer.json(), {**said, "components": schema["components"]})
     problem = {"$ref": "#/components/schemas/Problem", "components": schema["components"]}

@@ -59,6 +59,7 @@ def _measure(module: str, url: str, arguments: list[str]) -> str:
         "DATABASE_URL": url,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "CRM_REMOTE_RATE": RATE,
+        "CRM_APP_DAILY_QUOTA": RATE,
     }
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],

@@ -1,7 +1,6 @@
 """The measurements of sending on PostgreSQL, printed as tables: run by `python -m tests.bench --only sending`."""
 
 import argparse
-import os
 import subprocess
 import sys
 import time
@@ -17,11 +16,11 @@ import django
 django.setup()
 
 import requests  # noqa: E402
+from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
-from django.db import connection, connections  # noqa: E402
+from django.db import connection  # noqa: E402
 
 from contacts.models import Contact  # noqa: E402
-from crm import connections as doors  # noqa: E402
 from crm.models import Corp  # noqa: E402
 from crm.pace import DatabasePace  # noqa: E402
 from crm.providers import open_provider  # noqa: E402
@@ -32,14 +31,20 @@ from crm.providers.tokens import MemoryTokens  # noqa: E402
 from crm.simulator.server import Simulator, running  # noqa: E402
 from messaging import claims, delivery, outbox, outcomes  # noqa: E402
 from messaging.models import Delivery, Message  # noqa: E402
+from messaging.turn import LARGEST_HAND  # noqa: E402
 from tests import factories  # noqa: E402
 from tests.providers.hostile import Hostile  # noqa: E402
 
 ACCEPTED: Final = 10_000  # recipients of one message
-CALLS: Final = 600  # in a measurement that makes calls or goes row by row
-LATENCY_MS, WORKERS = 50, 32
+CALLS: Final = 600  # in a measurement that goes row by row
+SENDS: Final = 3000
+LATENCY_MS, THREADS = 50, 32
+USUAL: Final = settings.CRM_SEND_CALLS
+DELIVER: Final = "`deliver`, CRM_SEND_CALLS={}"
+LATE: Final = "deliver, 50 ms, 32 threads"
 LATE_CALLS: Final = 1600
 FEW, MANY = 1_000, 100_000
+SIZES: Final = ((1, LARGEST_HAND), (1000, 1000))  # (recipients a call, deliveries claimed at once)
 API: Final = "externalcontact/message/send"
 PER_MINUTE: Final = 100_000_000
 
@@ -97,16 +102,16 @@ def open_bench(sim: Simulator) -> Bench:
 # --- Claims and results, without a network ---
 
 
-def ours(message: Message, most: int) -> None:
-    while batch := claims.claim(message, most=most):
-        claims.speak(batch, b"{}")
-        outcomes.record_receipt(batch, SendReceipt())
+def ours(message: Message, most: int, size: int) -> None:
+    while batches := claims.claim(message, most=most, calls=size // most, write=lambda _batch: b"{}"):
+        claims.speak(batches)
+        outcomes.record([(batch, SendReceipt()) for batch in batches])
 
 
-def floor(message: Message, most: int) -> None:
+def floor(message: Message, most: int, size: int) -> None:
     with connection.cursor() as cursor:
         while True:
-            cursor.execute(FLOOR_CLAIM, [message.pk, most])
+            cursor.execute(FLOOR_CLAIM, [message.pk, size])
             rows = cursor.fetchall()
             if not rows:
                 return
@@ -121,11 +126,13 @@ def row_by_row(message: Message) -> None:
 
 
 def measure_claims(bench: Bench) -> None:
-    for most, ids in ((1, bench.everybody[:CALLS]), (1000, bench.everybody)):
+    for most, size in SIZES:
+        ids = bench.everybody
         for name, work in (("floor", floor), ("ours", ours)):
             message = bench.compose(ids)
             settle()
-            bench.note(f"{name}, batches of {most}", len(ids), lambda m=message, n=most, w=work: w(m, n))
+            way = f"{name}, {size} at once, {most} a call"
+            bench.note(way, len(ids), lambda m=message, n=most, s=size, w=work: w(m, n, s))
             assert message.deliveries.counts() == {"accepted": len(ids)}
     message = bench.compose(bench.everybody[:CALLS])
     bench.note("one save per row", CALLS, lambda: row_by_row(message))
@@ -150,11 +157,26 @@ def bare(sim: Simulator, userids: list[str]) -> None:
 
 
 def measure_calls(bench: Bench) -> None:
-    userids = [each.external_userid for each in Contact.objects.filter(pk__in=bench.known[:CALLS])]
-    bench.note("bare POSTs", CALLS, lambda: bare(bench.sim, userids))
-    message = bench.compose(bench.known[:CALLS])
-    bench.note("deliver", CALLS, lambda: delivery.deliver(message.pk))
-    assert message.deliveries.counts() == {"accepted": CALLS}
+    userids = [each.external_userid for each in Contact.objects.filter(pk__in=bench.known)]
+    bench.note("bare POSTs", len(userids), lambda: bare(bench.sim, userids))
+    for calls in (1, USUAL, THREADS):
+        bench.note(DELIVER.format(calls), len(userids), at_once(bench, calls))
+
+
+def at_once(bench: Bench, calls: int) -> Callable[[], None]:
+    """What delivers a new message to all whom the simulator knows, so many calls at a time."""
+    message = bench.compose(bench.known)
+    settle()
+
+    def work() -> None:
+        settings.CRM_SEND_CALLS = calls
+        try:
+            delivery.deliver(message.pk, turn_s=3600)
+        finally:
+            settings.CRM_SEND_CALLS = USUAL
+        assert message.deliveries.counts() == {"accepted": len(bench.known)}
+
+    return work
 
 
 def sends(bench: Bench, limiter: Limiter) -> None:
@@ -169,14 +191,14 @@ def sends(bench: Bench, limiter: Limiter) -> None:
     )
     to = Contact.objects.get(pk=bench.known[0]).external_userid
     body = provider.body(Text("您好"), to_kind="contact", to=[to])
-    for _ in range(CALLS):
+    for _ in range(SENDS):
         provider.send(body, to_kind="contact", to=[to])
 
 
 def measure_limiter(bench: Bench) -> None:
-    bench.note("send, no limiter", CALLS, lambda: sends(bench, Unlimited()))
+    bench.note("send, no limiter", SENDS, lambda: sends(bench, Unlimited()))
     shared = DatabasePace(bench.corp.corpid, per_minute=PER_MINUTE)
-    bench.note("send, shared limiter", CALLS, lambda: sends(bench, shared))
+    bench.note("send, shared limiter", SENDS, lambda: sends(bench, shared))
     slow = DatabasePace(f"{bench.corp.corpid}-idle", per_minute=PER_MINUTE)
 
     def one_at_a_time() -> None:
@@ -188,31 +210,12 @@ def measure_limiter(bench: Bench) -> None:
 
 
 def with_latency(bench: Bench) -> None:
-    """The work of 32 worker processes on one message, as a hundred bells would ring them."""
-    message = bench.compose(bench.known)
-    doors.open_provider(bench.corp.agents.get()).send  # noqa: B018  (imports what the children will need)
+    work = at_once(bench, THREADS)
     bench.sim.settings(latency_ms=LATENCY_MS)
     try:
-        bench.note("deliver, 32 workers, 50 ms", len(bench.known), lambda: at_once(message.pk))
+        bench.note(LATE, len(bench.known), work)
     finally:
         bench.sim.settings(latency_ms=0)
-    assert message.deliveries.counts() == {"accepted": len(bench.known)}
-
-
-def at_once(message_id: int) -> None:
-    connections.close_all()
-    children = [os.fork() for _ in range(WORKERS) if os.getpid() == PARENT]
-    if os.getpid() != PARENT:
-        code = 1
-        try:
-            delivery.deliver(message_id, turn_s=3600)
-            code = 0
-        finally:
-            os._exit(code)
-    assert not any(os.waitpid(pid, 0)[1] for pid in children)
-
-
-PARENT: Final = os.getpid()
 
 
 # --- What acceptance costs ---
@@ -305,20 +308,21 @@ def limiter_words(bench: Bench) -> str:
 
 
 def latency_words(bench: Bench) -> str:
-    possible = WORKERS / (LATENCY_MS / 1000)
-    rate = bench.rate("deliver, 32 workers, 50 ms")
+    possible = THREADS / (LATENCY_MS / 1000)
+    rate = bench.rate(LATE)
     return (
-        f"With {LATENCY_MS} ms of latency and {WORKERS} worker processes on {os.cpu_count()} cores, which also run the "
-        f"database and the simulator: {rate:,.0f} calls/s, {rate / possible:.2f} of {WORKERS} ÷ latency."
+        f"With {LATENCY_MS} ms of latency and `CRM_SEND_CALLS={THREADS}`, one worker: {rate:,.0f} calls/s, "
+        f"{rate / possible:.2f} of {THREADS} ÷ latency."
     )
 
 
 def report(bench: Bench, sentences: list[str]) -> list[str]:
     lines = []
-    for most in (1, 1000):
-        ways = [f"floor, batches of {most}", f"ours, batches of {most}", "one save per row"]
+    for most, size in SIZES:
+        ways = [f"{name}, {size} at once, {most} a call" for name in ("floor", "ours")] + ["one save per row"]
         lines += table(bench, "deliveries/s", ways, ways[0])
-    lines += table(bench, "calls/s", ["bare POSTs", "deliver"], "bare POSTs")
+    ways = ["bare POSTs", *(DELIVER.format(calls) for calls in (1, USUAL, THREADS))]
+    lines += table(bench, "calls/s", ways, ways[0])
     sentences = [latency_words(bench), limiter_words(bench), *sentences]
     return [*lines, *(f"- {each}" for each in sentences)]
 
@@ -340,7 +344,7 @@ def main() -> None:
             measure_claims(bench)
             measure_calls(bench)
             measure_limiter(bench)
-        with_latency(bench)
+            with_latency(bench)
         sentences = [acceptance(bench), memory(bench)]
     print("\n".join(report(bench, sentences)))
 

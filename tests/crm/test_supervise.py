@@ -21,10 +21,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def supervise() -> Iterator["subprocess.Popen[str]"]:
     process = command("supervise", CRM_SYNC_LEASE_SECONDS="3")
-    wait_until(lambda: len(children(process.pid)) == 6)
-    yield process
-    process.kill()
-    process.communicate()
+    try:
+        wait_until(lambda: len(children(process.pid)) == 7)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def children(pid: int) -> list[int]:

@@ -66,6 +66,40 @@ def test_demo_holds_every_contact_of_the_simulators_corps(demo: Demo) -> None:
             assert contact["name"] == told[external_userid]["name"]
 
 
+def test_demo_holds_templates_of_both_kinds_that_can_be_sent(demo: Demo) -> None:
+    scopes = "contacts:read,messages:read,messages:send"
+    key = demo.manage("create_api_key", "--user", "admin", "--scopes", scopes)["key"]
+    for line in demo.sim.corps:
+        contacts = demo.get(f"{demo.url}/api/v1/contacts/?corp={line['corp']}&state=active&limit=1", key)
+        kept = demo.get(f"{demo.url}/api/v1/templates/?corp={line['corp']}", key)["results"]
+        assert sorted(each["msgtype"] for each in kept) == ["miniprogram_notice", "text"]
+        for template in kept:
+            body = {
+                "corp": line["corp"],
+                "to": {"contacts": [contacts["results"][0]["id"]]},
+                "template": template["id"],
+                "variables": dict.fromkeys(template["variables"], "7"),
+            }
+            told = demo.post("/api/v1/messages/preview/", key, body)
+            assert [each for each in told["problems"] if not each["warning"]] == []
+            assert (len(told["recipients"]), told["excluded"]) == (1, [])
+            assert contacts["results"][0]["name"] in str(told["content"])
+
+
+def test_demo_hears_at_once_what_people_do(demo: Demo) -> None:
+    """The next sync is half an hour away: only a call of the simulator tells it so soon."""
+    key = demo.manage("create_api_key", "--user", "admin", "--scopes", "contacts:read")["key"]
+    for line in demo.sim.corps:
+        corp = line["corp"]
+        userid = demo.sim.world(corp)["employees"][0]["userid"]
+        made = demo.sim.change(corp, "add_contact", name="刚刚扫码的人", follow_user=[userid])
+        url = f"{demo.url}/api/v1/contacts/?corp={corp}&external_userid={made['external_userid']}"
+        deadline = time.monotonic() + 30
+        while not demo.get(url, key)["results"]:
+            assert time.monotonic() < deadline, demo.sim.callbacks(corp=corp)
+            time.sleep(0.2)
+
+
 def test_demo_refuses_a_port_in_use_with_a_way_out(demo: Demo) -> None:
     port = demo.url.rsplit(":", 1)[1]
     second = subprocess.run(

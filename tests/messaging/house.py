@@ -11,6 +11,7 @@ from crm.models import Corp
 from crm.providers.content import Text
 from crm.simulator.server import Simulator
 from messaging import outbox
+from messaging.claims import Batch, claim
 from messaging.models import Message
 from tests import factories
 
@@ -55,6 +56,12 @@ def house(sim: Simulator, dialect: str) -> House:
     corp = factories.corp_of(sim.corp(dialect))
     contacts = factories.mirrored(corp, sim.world(corp.corpid))
     return House(corp, contacts, factories.user(), sim)
+
+
+def claimed(message: Message, *, most: int = 1, body: bytes = b"{}") -> Batch:
+    """What a worker holds that has claimed one call and said nothing yet."""
+    (batch,) = claim(message, most=most, write=lambda _batch: body)
+    return batch
 
 
 def wait_until(holds: Callable[[], object], seconds: float = 30) -> None:

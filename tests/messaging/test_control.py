@@ -12,7 +12,7 @@ from crm.providers.errors import RateLimited
 from messaging import claims, control, outcomes, tasks
 from messaging.models import Message
 from tests import factories
-from tests.messaging.house import House
+from tests.messaging.house import House, claimed
 
 API = "externalcontact/message/send"
 
@@ -101,10 +101,9 @@ def test_an_expiry_before_it_may_be_sent_is_refused(direct: House, before: timed
 
 def test_what_returns_uncounted_after_a_cancel_is_not_sent(direct: House) -> None:
     message = direct.compose()
-    batch = claims.claim(message, most=1)
-    assert batch is not None
+    batch = claimed(message)
     control.cancel(message, user=direct.user, actor="user:test")
-    outcomes.record_error(batch, RateLimited("told so", errcode=45009, outcome="not_done"))
+    outcomes.record([(batch, RateLimited("told so", errcode=45009, outcome="not_done"))])
     assert message.deliveries.counts() == {"queued": 1, "cancelled": 4}
     message.deliveries.update(next_attempt_at=None)
     tasks.deliver(message.pk)
@@ -117,17 +116,15 @@ def test_what_is_called_off_between_the_claim_and_the_first_word_is_not_sent(
     direct: House, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     message = direct.compose(contacts=direct.ids[:1])
-    claimed = claims.claim(message, most=1)
-    assert claimed is not None
+    batch = claimed(message)
     if what == "pause":
         control.pause(message, user=direct.user, actor="user:test")
     elif what == "opt_out":
         direct.opt(direct.contacts[0], out=True)
     else:
         Message.objects.update(cancelled_at=timezone.now())
-    with pytest.raises(claims.CalledOff):
-        claims.speak(claimed, b"{}")
-    claims.release(claimed)
+    assert claims.called_off(message, [batch]) == {batch.attempt_id}
+    claims.release([batch])
     assert message.deliveries.values_list("state", "attempts").get() == ("queued", 0)
     tasks.deliver(message.pk)
     assert not direct.posts(API)

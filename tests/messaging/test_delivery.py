@@ -49,9 +49,9 @@ def test_deliver_when_to_contacts_directly_then_it_is_on_their_phones(
     direct: House, content: Content
 ) -> None:
     message = send(direct, content, contacts=direct.ids)
-    assert [(to, msgtype) for to, msgtype, _ in direct.phones()] == [
+    assert sorted((to, msgtype) for to, msgtype, _ in direct.phones()) == sorted(
         (each.external_userid, content.msgtype) for each in direct.contacts
-    ]
+    )
     assert message.state == "done"
     assert set(told(message, "state", "is_last_word", "attempts", "errcode")) == {("accepted", True, 1, 0)}
     events = Event.objects.filter(verb="delivery.accepted", actor="worker")
@@ -198,7 +198,7 @@ def test_deliver_when_the_answer_is_lost_then_uncertain_and_never_posted_again(
 def test_deliver_when_one_answer_is_lost_then_the_others_go_on(direct: House) -> None:
     direct.sim.fault(api=TO_CONTACT, kind="reset", skip=1)
     message = send(direct, contacts=direct.ids)
-    assert told(message, "state") == ["accepted", "uncertain", "accepted", "accepted", "accepted"]
+    assert message.deliveries.counts() == {"accepted": 4, "uncertain": 1}
 
 
 def test_deliver_when_our_own_code_breaks_then_set_aside_after_five_claims(direct: House) -> None:

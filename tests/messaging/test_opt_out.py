@@ -9,9 +9,9 @@ from django.utils import timezone
 from crm.errors import Invalid
 from crm.models import Event
 from crm.providers.content import Text
-from messaging import claims, control, outbox, tasks
+from messaging import control, outbox, tasks
 from messaging.models import Delivery, Message
-from tests.messaging.house import House
+from tests.messaging.house import House, claimed
 
 API = "externalcontact/message/send"
 
@@ -33,8 +33,7 @@ def _paused(house: House, message: Message) -> None:
 
 
 def _returned(house: House, message: Message) -> None:
-    batch = claims.claim(message, most=1)
-    assert batch is not None
+    claimed(message)
     message.tries.update(lease_until=timezone.now() - timedelta(seconds=1))
     tasks.sweep()
 

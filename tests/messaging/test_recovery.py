@@ -10,7 +10,7 @@ from crm.providers.errors import Refused
 from crm.providers.records import SendReceipt
 from messaging import claims, outbox, outcomes, states, tasks
 from messaging.models import Attempt, Delivery, Message
-from tests.messaging.house import House
+from tests.messaging.house import House, claimed
 
 API = "externalcontact/message/send"
 
@@ -20,12 +20,6 @@ def message(direct: House) -> Message:
     return outbox.compose(
         user=direct.user, actor="user:test", corp=direct.corp, contacts=direct.ids[:1], content=Text("您好")
     )
-
-
-def claimed(message: Message) -> claims.Batch:
-    batch = claims.claim(message, most=1)
-    assert batch is not None
-    return batch
 
 
 def lapse() -> None:
@@ -52,7 +46,7 @@ def test_sweep_when_a_worker_died_silent_then_the_delivery_is_sent_by_another(
 def test_sweep_when_a_worker_died_after_it_spoke_then_uncertain_and_not_sent_again(
     direct: House, message: Message
 ) -> None:
-    claims.speak(claimed(message), b"{}")
+    claims.speak([claimed(message)])
     lapse()
     tasks.sweep()
     tasks.deliver(message.pk)
@@ -75,23 +69,22 @@ def test_sweep_when_a_delivery_kills_every_worker_then_set_aside_after_five_clai
         tasks.sweep()
         Delivery.objects.update(next_attempt_at=timezone.now())
     assert told() == ("failed", 5, "worker_lost")
-    assert claims.claim(message, most=1) is None
+    assert not claims.claim(message, most=1, write=lambda _batch: b"{}")
 
 
 def test_speak_when_the_lease_has_lapsed_then_the_worker_stays_silent(message: Message) -> None:
     batch = claimed(message)
     lapse()
-    with pytest.raises(claims.LeaseLost):
-        claims.speak(batch, b"{}")
+    assert claims.speak([batch]) == {batch.attempt_id}
 
 
 def test_record_when_another_ended_the_attempt_then_its_result_stands(message: Message) -> None:
     batch = claimed(message)
-    claims.speak(batch, b"{}")
+    claims.speak([batch])
     lapse()
     tasks.sweep()
-    outcomes.record_receipt(batch, SendReceipt(msgid="late"))
-    outcomes.record_error(batch, Refused("late"))
+    outcomes.record([(batch, SendReceipt(msgid="late"))])
+    outcomes.record([(batch, Refused("late"))])
     assert Attempt.objects.get().outcome == "unknown"
     assert told()[0] == "uncertain"
 
@@ -103,8 +96,8 @@ def test_finish_when_the_worker_spoke_meanwhile_then_the_sweep_does_not_take_it_
     Attempt.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     (seen_silent,) = claims.lapsed(most=1)
     Attempt.objects.update(lease_until=timezone.now() + timedelta(seconds=60))
-    claims.speak(batch, b"{}")
-    assert not claims.finish(seen_silent, outcome="not_done", errcode=None, errmsg="")
+    claims.speak([batch])
+    assert not claims.finish([claims.End(seen_silent, "not_done")])
 
 
 @pytest.mark.django_db(transaction=True)

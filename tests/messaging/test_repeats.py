@@ -12,7 +12,7 @@ from crm.connections import open_provider
 from crm.providers.content import Text
 from messaging import claims, control, outbox, tasks
 from messaging.models import Attempt, Delivery, Message
-from tests.messaging.house import House
+from tests.messaging.house import House, claimed
 
 API = "message/send"
 
@@ -57,11 +57,10 @@ def test_a_lost_answer_is_asked_for_again_and_it_arrives_once(either: House, kin
 
 def test_a_worker_that_died_after_it_spoke_leaves_nothing_uncertain(either: House) -> None:
     message = compose(either)
-    batch = claims.claim(message, most=10)
-    assert batch is not None
+    to = list(message.deliveries.order_by("pk").values_list("to", flat=True))
     provider = open_provider(message.agent)
-    body = provider.body(Text("您好"), to_kind="employee", to=batch.to, duplicate_check_s=1800)
-    claims.speak(batch, body, repeatable_s=1500)  # and then it was killed
+    body = provider.body(Text("您好"), to_kind="employee", to=to, duplicate_check_s=1800)
+    claims.speak([claimed(message, most=10, body=body)], repeatable_s=1500)  # and then it was killed
     repeat()
     assert message.deliveries.counts() == {"accepted": 2}
 

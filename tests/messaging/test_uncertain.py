@@ -13,7 +13,7 @@ from crm.models import Event
 from messaging import claims, control, tasks
 from messaging.models import Delivery, Message
 from tests import factories
-from tests.messaging.house import House
+from tests.messaging.house import House, claimed
 
 API = "externalcontact/message/send"
 
@@ -21,9 +21,7 @@ API = "externalcontact/message/send"
 @pytest.fixture
 def uncertain(direct: House) -> Delivery:
     message = direct.compose(contacts=direct.ids[:1])
-    batch = claims.claim(message, most=1)
-    assert batch is not None
-    claims.speak(batch, b"{}")
+    assert not claims.speak([claimed(message)])
     message.tries.update(lease_until=timezone.now() - timedelta(seconds=1))
     tasks.sweep()
     return message.deliveries.get(state="uncertain")

@@ -6,18 +6,24 @@ import gzip
 import ipaddress
 import socket
 import ssl
+import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from crm.providers.base import Provider
+from crm.providers.errors import ProviderError
 
 SECRET = "s3cret-canary/+&="
 TOKEN = "token-canary-1"
@@ -148,3 +154,37 @@ def _certificate(folder: Path) -> Path:
     path = folder / "self-signed.pem"
     path.write_bytes(private + certificate.public_bytes(pem))
     return path
+
+
+# --- Calls and answers that several tests share
+
+Open = Callable[..., Provider]
+
+API = "externalcontact/list"
+EMPTY_PAGE = {"errcode": 0, "errmsg": "ok", "external_contact_list": [], "next_cursor": ""}
+
+
+def fail(client: Open, hostile: Hostile, answer: Any, **options: Any) -> ProviderError:
+    """The error of one listing call that is answered with `answer`."""
+    hostile.answers[API] = answer
+    with pytest.raises(ProviderError) as caught:
+        client("direct", **options).contact_page(["lin"])
+    return caught.value
+
+
+def drip(handler: Any) -> None:
+    for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b" " * 1000:
+        handler.wfile.write(bytes([byte]))
+        handler.wfile.flush()
+        time.sleep(0.1)
+
+
+def drip_body(handler: Any) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    drip(handler)
+
+
+def reset(handler: Any) -> None:
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+    handler.close_connection = True

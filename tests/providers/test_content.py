@@ -14,11 +14,11 @@ from crm.providers import content as contents
 from crm.providers.content import Content, ContentError, Text, parse
 from crm.providers.records import MAX_INT
 from crm.providers.shapes import PAIR, fields_of
-from messaging.api.content_schema import CONTENTS
+from messaging.api.content_schema import schema_of
 from tests.providers.contents import NOTICE, mass_text, to_employees
 
 SAMPLES = [*to_employees("m1"), mass_text("m1"), mass_text("m1", "")]
-SCHEMA = jsonschema.Draft202012Validator({"oneOf": CONTENTS})
+SCHEMA = jsonschema.Draft202012Validator({"oneOf": [schema_of(kind) for kind in get_args(Content)]})
 WORDS = st.text(max_size=5)
 SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     str: WORDS,

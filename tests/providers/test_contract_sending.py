@@ -273,3 +273,31 @@ def test_body_is_sent_as_it_was_frozen(corp: Corp) -> None:
     assert "北方工厂".encode() in body
     (asked,) = corp.sim.journal(api="message/send")
     assert asked["body"] in (body.decode(), orjson.loads(body))
+
+
+@pytest.mark.parametrize("to_kind", ["department", "tag"])
+def test_groups_named_in_vain_are_refused_and_the_others_get_it(corp: Corp, to_kind: str) -> None:
+    receipt = send(corp, TEXT, to_kind, ["2", "999"])
+    key = {"department": "invalidparty", "tag": "invalidtag"}[to_kind]
+    assert [(one.to, one.errcode, one.errmsg) for one in receipt.refused] == [
+        ("999", 81013, f"named in {key}")
+    ]
+    assert receipt.msgid
+    assert corp.sim.messages(corp=corp.corp)
+
+
+@pytest.mark.parametrize(("to_kind", "to"), [("department", "1"), ("tag", "2"), ("everybody", "@all")])
+def test_people_of_a_group_who_do_not_get_it_are_a_warning(corp: Corp, to_kind: str, to: str) -> None:
+    (tag,) = [each for each in corp.sim.world(corp.corp)["member_tags"] if each["tagid"] == 2]
+    corp.sim.change(corp.corp, "edit_employee", userid=tag["userids"][0], licensed=False)
+    receipt = send(corp, TEXT, to_kind, [to])
+    assert (receipt.refused, receipt.warning) == ((), f"unlicenseduser: {tag['userids'][0]}")
+
+
+def test_a_warning_that_names_many_is_cut_to_what_a_column_holds(corp: Corp) -> None:
+    many = "|".join(f"member{n}" for n in range(200))
+    corp.sim.fault(kind="fields", api="message/send", corp=corp.corp, fields={"invaliduser": many})
+    receipt = send(corp, TEXT, "everybody", ["@all"])
+    assert receipt.refused == ()
+    assert receipt.warning.startswith("invaliduser: member0, member1, ")
+    assert len(receipt.warning) == 500

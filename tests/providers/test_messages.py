@@ -219,3 +219,45 @@ def test_cover_is_a_png_of_the_advised_size() -> None:
     (length,) = struct.unpack(">I", png[start - 8 : start - 4])
     assert len(zlib.decompress(png[start : start + length])) == 521 * 416
     assert len(png) < 5000
+
+
+@pytest.mark.parametrize(
+    ("to_kind", "to", "told"),
+    [
+        ("department", ["2", "15", "2"], {"toparty": "2|15"}),
+        ("tag", ["7"], {"totag": "7"}),
+        ("everybody", ["@all"], {"touser": "@all"}),
+    ],
+)
+def test_a_body_to_groups_of_members_names_them_in_their_own_field(
+    to_kind: str, to: list[str], told: dict[str, str]
+) -> None:
+    body = orjson.loads(messages.employee_body(Text("a"), to_kind=to_kind, to=to, agentid="7"))
+    assert {name: body[name] for name in ("touser", "toparty", "totag") if name in body} == told
+
+
+@pytest.mark.parametrize(
+    ("to_kind", "to"),
+    [
+        ("department", ["@all"]),
+        ("department", ["1|2"]),
+        ("department", ["²"]),
+        ("department", []),
+        ("department", [str(n) for n in range(1, 102)]),
+        ("tag", ["lin"]),
+        ("tag", [str(n) for n in range(1, 102)]),
+        ("everybody", ["lin"]),
+        ("everybody", ["@all", "lin"]),
+        ("employee", ["@all"]),
+    ],
+)
+def test_a_receiver_of_another_kind_or_one_too_many_is_refused(to_kind: str, to: list[str]) -> None:
+    with pytest.raises(Refused) as caught:
+        messages.employee_body(Text("a"), to_kind=to_kind, to=to, agentid="7")
+    assert caught.value.code == "bad_recipient"
+
+
+def test_only_everybody_at_once_gets_no_notice() -> None:
+    for to_kind in messages.MEMBERS_PER_SEND:
+        found = [each.code for each in messages.employee_problems(NOTICE, to_kind=to_kind)]
+        assert found == (["not_to_everybody"] if to_kind == "everybody" else [])

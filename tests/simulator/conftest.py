@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from crm.simulator.server import Simulator, running
+from tests.simulator.app import App, listening
 
 
 class Caller:
@@ -80,3 +81,13 @@ def direct(sim: Simulator) -> Caller:
 @pytest.fixture
 def official(sim: Simulator) -> Caller:
     return Caller(sim, "official")
+
+
+@pytest.fixture
+def app(official: Caller) -> Iterator[App]:
+    """The official corp's app, which the simulator tells what people do."""
+    with listening(App(official.credentials)) as app:
+        official.sim.settings(callback_retry_pause=0.01)
+        official.sim.set_callback(official.corp, app.url)
+        yield app
+        official.sim.delete("/_sim/callbacks/")

@@ -176,17 +176,3 @@ def test_contact_way_when_deleted_then_unknown(official: Any) -> None:
     assert official.post("externalcontact/list_contact_way")["contact_way"] == [{"config_id": config_id}]
     official.post("externalcontact/del_contact_way", config_id=config_id)
     assert official.post("externalcontact/get_contact_way", config_id=config_id)["errcode"] == 41044
-
-
-@pytest.mark.parametrize(
-    ("changed", "errcode"),
-    [
-        ({"type": 3}, 41037),
-        ({"scene": 9}, 41038),
-        ({"user": ["nobody"]}, 40003),
-        ({"state": "x" * 31}, 40058),
-    ],
-)
-def test_contact_way_when_bad_then_refused(official: Any, changed: Any, errcode: int) -> None:
-    body = {"type": 1, "scene": 2, "user": [official.employees()[0]]} | changed
-    assert official.post("externalcontact/add_contact_way", **body)["errcode"] == errcode

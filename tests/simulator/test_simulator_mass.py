@@ -123,3 +123,70 @@ def test_task_when_it_carries_a_mini_program_then_needs_its_picture(official: An
     body = {"external_userid": ["wm1"], "sender": task["userid"]}
     attachments = [{"msgtype": "miniprogram", "miniprogram": mini}]
     assert official.post("externalcontact/add_msg_template", **body, attachments=attachments)["errcode"] == 0
+
+
+LIST = "externalcontact/get_groupmsg_list_v2"
+
+
+def listed(official: Any, **more: Any) -> Any:
+    now = int(official.sim.get("/_sim/clock/")["now"])
+    asked = {"chat_type": "single", "start_time": now - 60, "end_time": now + 60, **more}
+    return official.post(LIST, **asked)
+
+
+def test_list_tells_the_tasks_of_that_time_in_either_kind_of_number(
+    official: Any, sim: Any, task: Any
+) -> None:
+    (entry,) = listed(official)["group_msg_list"]
+    assert (entry["msgid"], entry["text"], entry["create_type"]) == (
+        task["msgid"],
+        {"content": "春季报价"},
+        0,
+    )
+    assert isinstance(entry["create_time"], str)
+    assert "creator" not in entry
+    sim.settings(groupmsg_times="number")
+    assert isinstance(listed(official)["group_msg_list"][0]["create_time"], int)
+    now = int(sim.get("/_sim/clock/")["now"])
+    assert listed(official, start_time=now - 900, end_time=now - 600)["group_msg_list"] == []
+    assert listed(official, filter_type=1)["group_msg_list"] == []
+
+
+def test_list_pages_and_a_limit_that_is_too_large_falls_back_to_50(official: Any, task: Any) -> None:
+    for n in range(59):
+        official.post(
+            "externalcontact/add_msg_template",
+            external_userid=["wm1"],
+            sender=task["userid"],
+            text={"content": f"{n}"},
+        )
+    first = listed(official, limit=101)
+    assert len(first["group_msg_list"]) == 50
+    now = int(official.sim.get("/_sim/clock/")["now"])
+    window = {"start_time": now - 50, "end_time": now + 50}
+    page = listed(official, limit=20, **window)
+    rest = listed(official, limit=100, cursor=page["next_cursor"], **window)
+    assert (len(page["group_msg_list"]), len(rest["group_msg_list"]), rest["next_cursor"]) == (20, 40, "")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "errcode"),
+    [
+        ({"chat_type": ""}, 40063),
+        ({"chat_type": "all"}, 40058),
+        ({"end_time": ""}, 40058),
+        ({"start_time": 1}, 40058),
+    ],
+)
+def test_list_when_asked_wrongly_then_refused(official: Any, wrong: Any, errcode: int) -> None:
+    assert listed(official, **wrong)["errcode"] == errcode
+
+
+def test_statistics_count_who_got_the_apps_messages_by_day(official: Any, sim: Any) -> None:
+    userids = official.employees()[:2]
+    official.send("|".join(userids))
+    official.send(userids[0])
+    (told,) = official.post("message/get_statistics", time_type=0)["statistics"]
+    assert (told["agentid"], told["count"]) == (official.agentid, 3)
+    assert official.post("message/get_statistics", time_type=1)["statistics"] == []
+    assert official.post("message/get_statistics", time_type=2)["errcode"] == 40058

@@ -209,3 +209,17 @@ def test_picture_when_uploaded_then_served_for_good(official: Any, sim: Any) -> 
     sim.advance(30 * 86_400)
     with urllib.request.urlopen(picture) as answer:
         assert answer.read() == b"0123456789"
+
+
+def test_send_when_to_a_member_tag_then_who_has_it_gets_it(official: Any, sim: Any) -> None:
+    tags = {each["tagid"]: each["userids"] for each in official.truth()["member_tags"]}
+    answer = official.send("", totag="2|77")
+    assert answer["invalidtag"] == "77"
+    assert [each["to"] for each in sim.messages()] == tags[2]
+    sim.change(official.corp, "remove_employee", userid=tags[2][0])
+    official.send("", totag="2")
+    assert [each["to"] for each in sim.messages()] == tags[2] + tags[2][1:]
+
+
+def test_send_when_nobody_has_the_tag_then_81013(official: Any) -> None:
+    assert official.send("", totag="3")["errcode"] == 81013

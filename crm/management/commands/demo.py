@@ -23,7 +23,8 @@ from contacts.models import Contact
 from crm import demo
 from crm.command import Command as OurCommand
 from crm.command import bad_input
-from crm.models import Corp
+from crm.models import Agent, Corp
+from crm.simulator.remote import Simulator
 from crm.supervisor import die_with_parent
 
 SIMULATOR_PORT = 8801
@@ -43,9 +44,7 @@ class Command(OurCommand):
         url = f"http://127.0.0.1:{options['port']}"
         _enter_demo_environment(url)
         if not _is_free(options["port"]):
-            bad_input(
-                f"Port {options['port']} is in use. Try: python manage.py demo --port {options['port'] + 1}"
-            )
+            bad_input(_port_in_use(options["port"]))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _leave)
         children = Children()
@@ -54,6 +53,7 @@ class Command(OurCommand):
             children.start("web", *_web(options["port"]))
             children.start("workers", sys.executable, "manage.py", "supervise")
             _wait_for(f"{url}/healthz", children)
+            self._set_callbacks()
             self._print_block(url)
             children.watch()
         except KeyboardInterrupt:
@@ -95,6 +95,16 @@ class Command(OurCommand):
                 f"This database is in use for {', '.join(foreign)}; the demo keeps out of it. "
                 "Try: DATABASE_URL=sqlite:////tmp/demo.sqlite3 make demo"
             )
+
+    def _set_callbacks(self) -> None:
+        """Let the simulator call us, so that a change shows within seconds. Without it the next sync finds it."""
+        for line in self.corps:
+            agent = Agent.objects.get(corp__corpid=line["corp"], agentid=str(line["agentid"]))
+            try:
+                Simulator(line["base_url"], self.corps).set_callback(line["corp"], agent.callback_url)
+            except (OSError, RuntimeError) as error:
+                self.say(f"Changes in {agent.corp.name} show after the next sync only: {error}")
+        connections.close_all()
 
     def _print_block(self, url: str) -> None:
         logins = "\n".join(f"    {login.username:<8} {demo.PASSWORD}   {login.what}" for login in demo.LOGINS)
@@ -179,6 +189,13 @@ def _enter_demo_environment(url: str) -> None:
 
 def _leave(signum: int, frame: Any) -> None:
     raise KeyboardInterrupt
+
+
+def _port_in_use(port: int) -> str:
+    python = os.path.relpath(sys.executable, settings.BASE_DIR)
+    python = sys.executable if python.startswith("..") else python
+    other = next(each for each in range(port + 1, port + 1000) if _is_free(each))
+    return f"Port {port} is in use, perhaps by another demo. Take another: {python} manage.py demo --port {other}"
 
 
 def _is_free(port: int) -> bool:

@@ -18,6 +18,7 @@ from crm.providers.transport import Transport
 from crm.providers.wecom import messages
 from crm.providers.wecom.caller import Caller, encode
 from crm.providers.wecom.items import read_listed
+from crm.providers.wecom.media import LEAST_BYTES, MOST_BYTES, UPLOADED_AS, file_problems
 from crm.providers.wecom.paging import next_cursor
 from crm.providers.wecom.receipts import NOBODY_VALID, receipt, send_or_refuse_all
 
@@ -25,14 +26,6 @@ NO_RELATION = 84061  # for a listing: this employee has no contacts
 BAD_PARAMETER = 40035
 PAGE_LIMIT = 100
 LIST = "external_contact_list"
-MEDIA_TYPES = {
-    "image": "image/png",
-    "voice": "audio/amr",
-    "video": "video/mp4",
-    "file": "application/octet-stream",
-}
-_MIB = 1024 * 1024
-MEDIA_BYTES = {"image": 10 * _MIB, "voice": 2 * _MIB, "video": 10 * _MIB, "file": 20 * _MIB}
 
 
 class WeComClient(Provider):
@@ -59,11 +52,11 @@ class WeComClient(Provider):
     def check(self, content: Content, *, to_kind: str) -> list[Problem]:
         if self._is_for_contacts(to_kind):
             return self._contact_problems(content)
-        return messages.employee_problems(content)
+        return messages.employee_problems(content, to_kind=to_kind)
 
     def _is_for_contacts(self, to_kind: str) -> bool:
         if to_kind not in self.recipients_per_send:
-            raise ValueError(f"to_kind is contact or employee, not {to_kind!r}")
+            raise ValueError(f"to_kind is one of {list(self.recipients_per_send)}, not {to_kind!r}")
         return to_kind == "contact"
 
     def body(
@@ -78,7 +71,7 @@ class WeComClient(Provider):
         if self._is_for_contacts(to_kind):
             return self._contact_body(content, to=to, sender=sender)
         return messages.employee_body(
-            content, to=to, agentid=self._agentid, duplicate_check_s=duplicate_check_s
+            content, to_kind=to_kind, to=to, agentid=self._agentid, duplicate_check_s=duplicate_check_s
         )
 
     def send(
@@ -86,7 +79,7 @@ class WeComClient(Provider):
     ) -> SendReceipt:
         if self._is_for_contacts(to_kind):
             return self._send_to_contacts(body, to, on_speak)
-        return send_or_refuse_all(lambda: self._post(body, to, on_speak), to, NOBODY_VALID)
+        return send_or_refuse_all(lambda: self._post(body, to, on_speak, to_kind=to_kind), to, NOBODY_VALID)
 
     def _post(
         self,
@@ -95,20 +88,27 @@ class WeComClient(Provider):
         on_speak: Callable[[], None],
         *,
         api: str = "message/send",
+        to_kind: str = "contact",
         final: bool = True,
     ) -> SendReceipt:
         answer = self._caller.write(api, body, on_speak=on_speak)
-        return receipt(answer, to, warning=self._caller.warning_of(answer), final=final)
+        warning = self._caller.warning_of(answer)
+        return receipt(answer, to, to_kind=to_kind, warning=warning, final=final)
 
     def recall(self, msgid: str) -> None:
         self._caller.write("message/recall", encode({"msgid": msgid}))
 
+    @staticmethod
+    def check_media(kind: str, data: bytes) -> list[Problem]:
+        return list(file_problems(kind, data))
+
     def upload_media(self, kind: str, filename: str, data: bytes) -> str:
-        if kind not in MEDIA_TYPES:
+        if kind not in MOST_BYTES:
             raise Refused(f"There is no media type {kind}.", code="bad_media")
-        if not 5 < len(data) <= MEDIA_BYTES[kind]:
-            raise Refused(f"{kind}: 6 to {MEDIA_BYTES[kind]} bytes, not {len(data)}.", code="bad_media")
-        form, content_type = encode_multipart_formdata({"media": (filename, data, MEDIA_TYPES[kind])})
+        if not LEAST_BYTES <= len(data) <= MOST_BYTES[kind]:
+            words = f"{kind}: {LEAST_BYTES} to {MOST_BYTES[kind]} bytes, not {len(data)}."
+            raise Refused(words, code="bad_media")
+        form, content_type = encode_multipart_formdata({"media": (filename, data, UPLOADED_AS[kind])})
         answer = self._caller.write(
             "media/upload", form, query={"type": kind}, content_type=content_type, expect="media_id"
         )

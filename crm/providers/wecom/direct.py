@@ -38,7 +38,7 @@ class Direct(WeComClient):
     )
     employees_per_listing = 1
     items_name_colleagues = True
-    recipients_per_send = {"contact": 1, "employee": 1000}  # noqa: RUF012  (declared a ClassVar in Provider)
+    recipients_per_send = {"contact": 1, **messages.MEMBERS_PER_SEND}  # noqa: RUF012  (a ClassVar in Provider)
 
     def directory(self) -> Directory:
         warnings = members.Warnings()

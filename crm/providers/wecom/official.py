@@ -14,6 +14,7 @@ from crm.providers.records import (
     BadItem,
     ContactRecord,
     Directory,
+    MessageCounts,
     NewContact,
     Page,
     Problem,
@@ -28,9 +29,10 @@ from crm.providers.wecom import directory as members
 from crm.providers.wecom import messages
 from crm.providers.wecom.caller import encode
 from crm.providers.wecom.client import PAGE_LIMIT, WeComClient
+from crm.providers.wecom.counts import read_counts
 from crm.providers.wecom.cover import cover_png
 from crm.providers.wecom.items import read_item
-from crm.providers.wecom.mass import read_results
+from crm.providers.wecom.mass import find_sends, read_results
 from crm.providers.wecom.paging import every_page
 from crm.providers.wecom.receipts import NO_CUSTOMER, send_or_refuse_all
 from crm.providers.wecom.tags import read_tags
@@ -52,10 +54,12 @@ class Official(WeComClient):
             Capability.DUPLICATE_CHECK,
             Capability.RECALL,
             Capability.REMIND,
+            Capability.FIND_MASS_MESSAGE,
+            Capability.COUNT_MESSAGES,
         }
     )
     employees_per_listing = 100
-    recipients_per_send = {"contact": 10_000, "employee": 1000}  # noqa: RUF012  (declared a ClassVar in Provider)
+    recipients_per_send = {"contact": 10_000, **messages.MEMBERS_PER_SEND}  # noqa: RUF012  (a ClassVar in Provider)
 
     def __init__(
         self, transport: Transport, credentials: Credentials, *, tokens: TokenStore, limiter: Limiter
@@ -173,6 +177,14 @@ class Official(WeComClient):
         except Refused as error:
             if error.errcode != STOPPED_ALREADY:
                 raise
+
+    def find_mass_sends(
+        self, body: bytes, *, to: Sequence[str], sender: str, begin: int, end: int
+    ) -> list[SendReceipt]:
+        return find_sends(self._caller, body, to=to, sender=sender, begin=begin, end=end)
+
+    def message_counts(self) -> MessageCounts:
+        return read_counts(self._caller, self._agentid)
 
     def result(self, msgid: str, *, sender: str) -> Iterator[SendResult]:
         return read_results(self._caller, msgid, sender=sender)

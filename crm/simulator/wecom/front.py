@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from crm.simulator.exchange import Answer, JsonObject, Request, dumps
 from crm.simulator.faults import NOT_PERFORMED, Fault
 from crm.simulator.spoil import instead, spoil
-from crm.simulator.wecom import customers, directory, listing, mass, media, messages, ways
+from crm.simulator.wecom import customers, directory, listing, mass, media, messages, ways, welcome
 from crm.simulator.wecom.admission import Visit, admit, check_rates, gettoken, receive
 from crm.simulator.wecom.call import Call, Refused, read_body
 from crm.simulator.wecom.errcodes import WORDS
@@ -50,16 +50,20 @@ ROUTES: dict[str, Route] = {
     "externalcontact/add": Route(post=customers.add, direct_only=True),
     "externalcontact/message/send": Route(post=messages.send_to_contact),
     "externalcontact/add_msg_template": Route(post=mass.add_msg_template),
+    "externalcontact/get_groupmsg_list_v2": Route(post=mass.get_groupmsg_list_v2),
     "externalcontact/get_groupmsg_task": Route(post=mass.get_groupmsg_task),
     "externalcontact/get_groupmsg_send_result": Route(post=mass.get_groupmsg_send_result),
     "externalcontact/remind_groupmsg_send": Route(post=mass.remind_groupmsg_send),
     "externalcontact/cancel_groupmsg_send": Route(post=mass.cancel_groupmsg_send),
     "externalcontact/add_contact_way": Route(post=ways.add_contact_way),
     "externalcontact/get_contact_way": Route(post=ways.get_contact_way),
+    "externalcontact/update_contact_way": Route(post=ways.update_contact_way),
     "externalcontact/list_contact_way": Route(post=ways.list_contact_way),
     "externalcontact/del_contact_way": Route(post=ways.del_contact_way),
+    "externalcontact/send_welcome_msg": Route(post=welcome.send_welcome_msg),
     "message/send": Route(post=messages.send),
     "message/recall": Route(post=messages.recall),
+    "message/get_statistics": Route(post=messages.get_statistics),
     "media/upload": Route(post=media.upload),
     "media/uploadimg": Route(post=media.uploadimg),
     "media/get": Route(get=media.get),

@@ -12,6 +12,7 @@ from crm.simulator.wecom.listing import paged
 from crm.simulator.world import World
 
 _CHINA = timezone(timedelta(hours=8))
+_LONGEST_LIST = 31 * 86_400
 UNSENT, SENT, NO_FRIEND, OVER_CAP = 0, 1, 2, 3
 
 
@@ -19,8 +20,8 @@ def add_msg_template(call: Call) -> bytes:
     """POST add_msg_template: make a task; ids that nobody can reach come back in `fail_list`."""
     if call.text("chat_type") not in ("", "single"):
         raise Refused(41048, "the simulator keeps no customer groups")
-    text = _text(call)
-    attachments = _attachments(call)
+    text = read_text(call)
+    attachments = read_attachments(call)
     if not text and not attachments:
         raise Refused(40063, "text or attachments")
     asked, sender = _audience(call)
@@ -36,7 +37,8 @@ def add_msg_template(call: Call) -> bytes:
     return ok(fail_list=failed, msgid=task.msgid)
 
 
-def _text(call: Call) -> str:
+def read_text(call: Call) -> str:
+    """`text.content`, "" when absent. Raises Refused."""
     if call.params.get("text") is None:
         return ""
     content = words(call.record("text"), "content")
@@ -45,7 +47,8 @@ def _text(call: Call) -> str:
     return content
 
 
-def _attachments(call: Call) -> list[Any]:
+def read_attachments(call: Call) -> list[Any]:
+    """`attachments`, each checked. Raises Refused."""
     told = call.params.get("attachments") or []
     if not isinstance(told, list) or not all(isinstance(each, dict) for each in told):
         raise Refused(40035, "attachments must be a list of objects")
@@ -150,6 +153,45 @@ def _limit(call: Call) -> int:
     """Here a limit out of range falls back to the default instead of being clamped."""
     limit = call.number("limit", 500)
     return limit if 1 <= limit <= 1000 else 500
+
+
+def get_groupmsg_list_v2(call: Call) -> bytes:
+    """POST get_groupmsg_list_v2: the tasks made in a month at most. All are made through the API: no `creator`."""
+    if call.text("chat_type", missing=40063) not in ("single", "group"):
+        raise Refused(40058, "chat_type")
+    begin, end = call.number("start_time", 0), call.number("end_time", 0)
+    if not begin or not end or not 0 <= end - begin <= _LONGEST_LIST:
+        raise Refused(40058, "start_time and end_time, at most a month apart")
+    filter_type, limit = call.number("filter_type", 2), call.number("limit", 50)
+    is_told = call.text("chat_type") == "single" and filter_type in (0, 2) and not call.text("creator")
+    found = [_listed(call, each) for each in call.corp.tasks.values() if begin <= each.created_at <= end]
+    return paged(
+        call,
+        found if is_told else [],
+        key="group_msg_list",
+        limit=limit if 1 <= limit <= 100 else 50,
+        bound=(begin, end, filter_type),
+    )
+
+
+def _listed(call: Call, task: MassTask) -> JsonObject:
+    """The media are told under other ids, as by the service (I)."""
+    made_at = str(task.created_at) if call.switches.groupmsg_times == "string" else task.created_at
+    entry: JsonObject = {"msgid": task.msgid, "create_time": made_at, "create_type": 0}
+    if task.text:
+        entry["text"] = {"content": task.text}
+    if task.attachments:
+        entry["attachments"] = [_renamed(each) for each in task.attachments]
+    return entry
+
+
+def _renamed(attachment: JsonObject) -> JsonObject:
+    msgtype = attachment["msgtype"]
+    inner = {
+        name: f"WWCISP_{value}" if name.endswith("media_id") else value
+        for name, value in attachment[msgtype].items()
+    }
+    return {"msgtype": msgtype, msgtype: inner}
 
 
 def get_groupmsg_task(call: Call) -> bytes:

@@ -1,5 +1,7 @@
 """Temporary media (three days) and permanent pictures."""
 
+import re
+
 from crm.simulator.exchange import Answer, Request
 from crm.simulator.records import Media
 from crm.simulator.wecom.call import Call, Refused, ok
@@ -67,8 +69,5 @@ def _part(request: Request) -> tuple[str, str, bytes]:
 
 
 def _parameter(header: str, name: str) -> str:
-    for piece in header.split(";")[1:]:
-        key, _, value = piece.strip().partition("=")
-        if key.lower() == name:
-            return value.strip('"')
-    return ""
+    found = re.search(rf';\s*{name}=(?:"([^"]*)"|([^;]*))', header, re.IGNORECASE)
+    return (found[1] or found[2] or "").strip() if found else ""

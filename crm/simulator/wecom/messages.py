@@ -12,6 +12,9 @@ from crm.simulator.wecom.content import Content, read_content
 _CONFIDENTIAL = ("text", "image", "video", "file", "mpnews")  # `safe` is in the field lists of these alone
 
 
+_CHINA_S, _DAY_S = 8 * 3600, 86_400  # its days are those of China
+
+
 @dataclass(slots=True)
 class Receivers:
     """Who gets an app message, and who was named in vain."""
@@ -97,7 +100,7 @@ def _receivers(call: Call) -> Receivers:
         return found
     _add_users(call, users, found)
     _add_parties(call, parties, found)
-    found.invalidtag = tags  # the simulator keeps no member tags
+    _add_tags(call, tags, found)
     return found
 
 
@@ -128,6 +131,17 @@ def _add_parties(call: Call, parties: list[str], found: Receivers) -> None:
         if not below:
             found.invalidparty.append(party)
         for employee in (each for department in below for each in call.corp.members_of(department.id)):
+            if employee.status == 1:
+                found.add(employee)
+
+
+def _add_tags(call: Call, tags: list[str], found: Receivers) -> None:
+    for told in tags:
+        tag = call.corp.member_tags.get(int(told)) if told.isdecimal() else None
+        if tag is None:
+            found.invalidtag.append(told)
+            continue
+        for employee in filter(None, map(call.corp.employee, tag.userids)):
             if employee.status == 1:
                 found.add(employee)
 
@@ -195,6 +209,19 @@ def recall(call: Call) -> bytes:
             message.recalled = True
     call.corp.changed()
     return ok()
+
+
+def get_statistics(call: Call) -> bytes:
+    """POST message/get_statistics: how many members got a message of the app today or yesterday."""
+    if call.number("time_type", 0) not in (0, 1):
+        raise Refused(40058, "time_type")
+    day = (call.clock.seconds() + _CHINA_S) // _DAY_S - call.number("time_type", 0)
+    count = sum(
+        each.kind == "employee" and each.sender == "app" and (each.at + _CHINA_S) // _DAY_S == day
+        for each in call.corp.messages
+    )
+    app = {"agentid": call.corp.spec.agentid, "app_name": "Renmai", "count": count}
+    return ok(statistics=[app] if count else [])
 
 
 def send_to_contact(call: Call) -> bytes:

@@ -130,6 +130,44 @@
     });
   }
 
+  // The file that a form chooses or uploads: its name, and the picture it is, on the card of the phone.
+  function file(input) {
+    const card = document.querySelector("[data-preview]");
+    const name = card?.querySelector("[data-shown-file]"), picture = card?.querySelector("[data-shown-picture]");
+    if (!name) return;
+    const update = () => {
+      const fresh = input.form.querySelector("input[type=file][data-shows-file]").files[0];
+      const kept = input.form.querySelector("select[data-shows-file]");
+      name.textContent = fresh ? fresh.name : kept.value ? kept.selectedOptions[0].text : "–";
+      if (!picture) return;
+      URL.revokeObjectURL(picture.src);
+      picture.hidden = !fresh && !kept.value;
+      if (fresh) picture.src = URL.createObjectURL(fresh);
+      else if (kept.value) picture.src = card.dataset.picture.replace("/0/", `/${kept.value}/`);
+    };
+    input.addEventListener("change", update);
+    update();
+  }
+
+  // An attachment asks for what its kind has; empty ones wait behind the button that adds one.
+  function attachment(box) {
+    const kind = box.querySelector("select");
+    const update = () => box.querySelectorAll("[data-for]").forEach((part) => { part.hidden = !part.dataset.for.split(" ").includes(kind.value); });
+    kind.addEventListener("change", update);
+    update();
+    box.hidden = box.dataset.filled === undefined;
+  }
+  function addAttachment(button) {
+    const hidden = () => document.querySelector("[data-attachment][hidden]");
+    button.addEventListener("click", () => {
+      const box = hidden();
+      box.hidden = false;
+      box.querySelector("select").focus();
+      button.hidden = !hidden();
+    });
+    button.hidden = !hidden();
+  }
+
   // A second click does nothing; the server would not send twice either.
   function once(form) {
     form.addEventListener("submit", (event) => {
@@ -171,6 +209,9 @@
     each("[data-add-row]", addRow);
     each("[data-copy]", copies);
     each("form[data-once]", once);
+    each("[data-shows-file]", file);
+    each("[data-attachment]", attachment);
+    each("[data-add-attachment]", addAttachment);
     each("[data-in-days]", soon);
     each("form[data-previews]", steps);
     landmark();

@@ -1,4 +1,4 @@
-"""The traffic's tables: what was asked to be sent, one copy per recipient, and each POST that was made."""
+"""What was asked to be sent, one copy per recipient, each POST that was made, and what was asked about it later."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact, Employee
 from crm.models import Agent, Corp
-from messaging.querysets import DeliveryQuerySet, MessageQuerySet, TemplateQuerySet
+from messaging.querysets import DeliveryQuerySet, MessageQuerySet
 
 
 class Message(models.Model):
@@ -19,6 +19,9 @@ class Message(models.Model):
     class ToKind(models.TextChoices):
         CONTACT = "contact", _("contact")
         EMPLOYEE = "employee", _("employee")
+        DEPARTMENT = "department", _("department")
+        TAG = "tag", _("member tag")
+        EVERYBODY = "everybody", _("everybody")
 
     class Type(models.TextChoices):
         TEXT = "text", _("text")
@@ -56,6 +59,17 @@ class Message(models.Model):
     pause_reason = models.CharField(
         _("paused because"), max_length=16, choices=PauseReason, blank=True, db_default=""
     )
+    # May go out in quiet hours once somebody else has approved it; outside of them it means nothing.
+    urgent_requested = models.BooleanField(_("urgent"), default=False, db_default=False)
+    urgent_approved_at = models.DateTimeField(_("approved at"), null=True, blank=True)
+    urgent_approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("approved by"),
+    )
     # A person took it back: what returns to the queue from a failed try is not sent either.
     cancelled_at = models.DateTimeField(_("cancelled at"), null=True, blank=True)
     created_by = models.ForeignKey(
@@ -73,11 +87,20 @@ class Message(models.Model):
         verbose_name = _("message")
         verbose_name_plural = _("messages")
         ordering = ("-id",)
+        permissions = (
+            ("approve_urgent", "Can mark a message urgent, and approve another's"),
+            ("broadcast_message", "Can write to everybody and to member tags"),
+        )
         # What the sweep looks for every few seconds, however many messages have ended.
         indexes = (models.Index(fields=("id",), name="message_open", condition=Q(state="open")),)
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.get_msgtype_display()}"
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether quiet hours do not hold it."""
+        return self.urgent_approved_at is not None
 
     @property
     def summary(self) -> str:
@@ -119,6 +142,7 @@ class Attempt(models.Model):
         ordering = ("id",)
         indexes = (
             models.Index(fields=("lease_until",), name="attempt_open", condition=Q(finished_at__isnull=True)),
+            models.Index(fields=("started_at",), name="attempt_started"),
         )
 
     def __str__(self) -> str:
@@ -126,7 +150,10 @@ class Attempt(models.Model):
 
 
 class Delivery(models.Model):
-    """One recipient's copy of a message. `to` is an external_userid or a userid."""
+    """One recipient's copy of a message, who may be a department, a tag or everybody: the provider tells them apart.
+
+    `to` is an external_userid, a userid, the number of a department or of a tag, or `@all`.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued", _("queued")
@@ -195,6 +222,7 @@ class Delivery(models.Model):
         indexes = (
             models.Index(fields=("message", "id"), name="delivery_queued", condition=Q(state="queued")),
             models.Index(fields=("to", "updated_at"), name="delivery_recipient"),
+            models.Index(fields=("attempt",), name="delivery_uncertain", condition=Q(state="uncertain")),
             models.Index(
                 fields=("msgid",), name="delivery_polled", condition=Q(state="accepted", is_last_word=False)
             ),
@@ -248,35 +276,10 @@ class Errand(models.Model):
         return f"{self.get_kind_display()} {self.message}"
 
 
-class Template(models.Model):
-    """A content to send again and again, with variables (see messaging/templates.py). Retired, never deleted."""
+class DayUse(models.Model):
+    """How much of an app's daily quota is used: counted from the deliveries at `counted_at`, added to since."""
 
-    class Type(models.TextChoices):
-        TEXT = "text", _("text")
-        MINIPROGRAM_NOTICE = "miniprogram_notice", _("mini-program notice")
-
-    corp = models.ForeignKey(Corp, on_delete=models.PROTECT, related_name="templates", verbose_name=_("corp"))
-    name = models.CharField(_("name"), max_length=64)
-    msgtype = models.CharField(_("type"), max_length=32, choices=Type)
-    content = models.JSONField(_("content"))
-    is_active = models.BooleanField(_("in use"), default=True)
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.PROTECT,
-        null=True,
-        related_name="+",
-        verbose_name=_("created by"),
-    )
-    created_at = models.DateTimeField(_("created at"), default=timezone.now)
-    updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
-
-    objects = TemplateQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = _("template")
-        verbose_name_plural = _("templates")
-        ordering = ("name", "id")
-        constraints = (models.UniqueConstraint(fields=("corp", "name"), name="template_name_once_per_corp"),)
-
-    def __str__(self) -> str:
-        return self.name
+    agent = models.OneToOneField(Agent, on_delete=models.CASCADE, primary_key=True, related_name="day_use")
+    counted_at = models.DateTimeField(null=True)
+    limit = models.PositiveIntegerField(default=0)
+    used = models.PositiveIntegerField(default=0)

@@ -1,20 +1,26 @@
-"""The forms of what can be sent: a text, a mini-program notice. Counted live; the provider's rules decide."""
+"""The forms of a text and of a mini-program notice, and what is asked beside a message."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from django import forms
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from crm.admin_forms import StyledForm, restyle
 from crm.errors import CrmError
-from crm.providers.content import Content, MiniprogramNotice, Text
+from crm.providers import content as contents
+from crm.providers.content import Content, MiniprogramNotice
 from crm.providers.records import Problem
 from crm.providers.wecom import messages as limits
+from crm.providers.wecom.attachments import ATTACHMENTS
 from messaging import wording
+from messaging.forms.attachments import AttachmentForm
+from messaging.forms.library import Keep
+from messaging.models import MediaFile
 
 FIRST_ROWS = 3
 UNIT_NAMES = {"bytes": _("bytes"), "characters": _("characters")}
@@ -29,11 +35,13 @@ class ContentForm(StyledForm):
     """Makes one kind of content. `mass`: to contacts by add_msg_template, where other limits hold.
 
     `stored` is the JSON form of a content made before, to go on with. `variables`, {name: value}, are those of a
-    template that the sender gives.
+    template that the sender gives. `files_kept` is the part of the library to choose from, where files can be sent.
     """
 
     heading: ClassVar[Promise]
     msgtype: ClassVar[str]
+    write_page: ClassVar[str]
+    aliases: ClassVar[dict[str, str]] = {}  # members of the content whose field has another name
 
     def __init__(
         self,
@@ -42,6 +50,7 @@ class ContentForm(StyledForm):
         mass: bool,
         stored: dict[str, Any],
         variables: Mapping[str, str] = MappingProxyType({}),
+        files_kept: QuerySet[MediaFile] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(data, initial=dict(stored.get(self.msgtype, {})), **kwargs)
@@ -59,6 +68,9 @@ class ContentForm(StyledForm):
     def made(self) -> Content:
         raise NotImplementedError
 
+    def keep_uploads(self, keep: Keep) -> None:
+        """Put what was uploaded with the form into the library; says beside its field what cannot be kept."""
+
     @property
     def variable_fields(self) -> list[Any]:
         return [self[key] for key in self.asked]
@@ -75,27 +87,80 @@ class ContentForm(StyledForm):
         for problem in problems:
             if not problem.warning:
                 name = problem.pointer.removeprefix(f"/{self.msgtype}/").split("/")[0]
+                name = self.aliases.get(name, name)
                 self.add_error(name if name in self.fields else None, wording.sentence(problem))
 
 
 class TextForm(ContentForm):
+    """A text; as a mass message with up to nine attachments, and then possibly empty."""
+
     heading = _("Send text")
+    write_page = "admin/messaging/write_text.html"
     msgtype = "text"
 
     content = forms.CharField(label=_("Text"), widget=forms.Textarea, strip=False)
+
+    def __init__(
+        self,
+        data: QueryDict | None = None,
+        *,
+        mass: bool,
+        stored: dict[str, Any],
+        files_kept: QuerySet[MediaFile] | None = None,
+        files: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(data, mass=mass, stored=stored, **kwargs)
+        self.attachments: list[AttachmentForm] = []
+        # A template's page has no place for them: they stay as they are.
+        self._carried = [] if files_kept is not None else list(stored.get("attachments", ()))
+        if mass and files_kept is not None:
+            kept = [*stored.get("attachments", ()), *[{}] * ATTACHMENTS][:ATTACHMENTS]
+            self.attachments = [
+                AttachmentForm(
+                    data, files=files, stored=each, files_kept=files_kept, prefix=f"attachment_{n}"
+                )
+                for n, each in enumerate(kept)
+            ]
+            self.fields["content"].required = self.fields["content"].widget.is_required = False
+
+    def is_valid(self) -> bool:
+        return all([super().is_valid(), *(each.is_valid() for each in self.attachments)])
+
+    @property
+    def _attached(self) -> list[AttachmentForm]:
+        return [each for each in self.attachments if each.is_filled]
+
+    def keep_uploads(self, keep: Keep) -> None:
+        for each in self._attached:
+            each.keep_upload(keep)
 
     def attributes(self) -> dict[str, dict[str, Any]]:
         limit = limits.MASS_TEXT_BYTES if self.mass else limits.TEXT_BYTES
         return {"content": {**limited(limit, "bytes"), "rows": 8, "autofocus": True, "data-shows": "content"}}
 
     def made(self) -> Content:
-        return Text(content=self.cleaned_data["content"].replace("\r\n", "\n").replace("\r", "\n"))
+        content = self.cleaned_data["content"].replace("\r\n", "\n").replace("\r", "\n")
+        told = {"msgtype": self.msgtype, self.msgtype: {"content": content}}
+        attached = [each.made() for each in self._attached] or self._carried
+        return contents.parse({**told, "attachments": attached} if attached else told)
+
+    def complain(self, problems: list[Problem]) -> None:
+        own = []
+        for problem in problems:
+            _empty, place, *where = problem.pointer.split("/")
+            if place == "attachments" and where and not problem.warning:
+                self._attached[int(where[0])].complain(problem)
+            else:
+                own.append(problem)
+        super().complain(own)
 
 
 class NoticeForm(ContentForm):
     """Items are pairs of inputs `key_0`, `value_0` …: three to begin with, up to ten."""
 
     heading = _("Send mini-program notice")
+    write_page = "admin/messaging/write_miniprogram_notice.html"
     msgtype = "miniprogram_notice"
 
     appid = forms.CharField(
@@ -193,14 +258,12 @@ class NoticeForm(ContentForm):
         super().complain(own)
 
 
-FORMS: dict[str, type[ContentForm]] = {form.msgtype: form for form in (TextForm, NoticeForm)}
-
-
 class TimesForm(forms.Form):
-    """When a message may go out, asked beside the button that sends it."""
+    """When a message may go out, asked beside the button that sends it. `urgent`: in quiet hours too."""
 
     not_before = forms.DateTimeField(required=False, widget=forms.DateTimeInput({"type": "datetime-local"}))
     expires_at = forms.DateTimeField(required=False, widget=forms.DateTimeInput({"type": "datetime-local"}))
+    urgent = forms.BooleanField(required=False)
 
 
 class ResolveForm(StyledForm):

@@ -1,0 +1,7 @@
+"""The traffic's tables: what leaves, what comes in, and what is kept to be sent."""
+
+from messaging.models.callbacks import Callback
+from messaging.models.stock import MediaFile, Template
+from messaging.models.traffic import Attempt, DayUse, Delivery, Errand, Message
+
+__all__ = ["Attempt", "Callback", "DayUse", "Delivery", "Errand", "MediaFile", "Message", "Template"]
