@@ -30,7 +30,7 @@ from messaging import results
 from messaging.models import Delivery, Errand, Message
 from messaging.outcomes import as_fields
 from messaging.quiet import quiet_until
-from messaging.states import State
+from messaging.states import State, update_locked
 
 log = logging.getLogger("renmai.delivery")
 
@@ -186,7 +186,7 @@ def _note(errand: Errand) -> None:
 
 def _recall(provider: Provider, errand: Errand) -> None:
     provider.recall(errand.msgid)
-    _deliveries(errand).update(recalled_at=timezone.now(), updated_at=timezone.now())
+    update_locked(_deliveries(errand), recalled_at=timezone.now(), updated_at=timezone.now())
 
 
 def _remind(provider: Provider, errand: Errand) -> None:
@@ -196,7 +196,8 @@ def _remind(provider: Provider, errand: Errand) -> None:
 def _stop(provider: Provider, errand: Errand) -> None:
     provider.stop(errand.msgid)
     soon = timezone.now() + results.STOP_SETTLES
-    _deliveries(errand).filter(state=State.ACCEPTED, is_last_word=False).update(next_attempt_at=soon)
+    waiting = _deliveries(errand).filter(state=State.ACCEPTED, is_last_word=False)
+    update_locked(waiting, next_attempt_at=soon)
 
 
 _CALLS: Final[dict[Kind, Callable[[Provider, Errand], None]]] = {

@@ -21,7 +21,7 @@ from crm.providers.errors import BadCredential, ProviderError, RateLimited, Unav
 from crm.providers.records import SendReceipt
 from messaging import results
 from messaging.models import Attempt, Delivery, Message
-from messaging.states import State, close_ended, move
+from messaging.states import State, close_ended, locked, move, update_locked
 
 log = logging.getLogger("renmai.delivery")
 
@@ -97,7 +97,7 @@ def _ask_later(attempt: Attempt) -> None:
     """Less and less often."""
     now = timezone.now()
     wait = max(PAUSE, (now - attempt.spoke_at) / 5) if attempt.spoke_at else PAUSE
-    _unanswered().filter(attempt=attempt).update(next_attempt_at=now + wait)
+    update_locked(_unanswered().filter(attempt=attempt), next_attempt_at=now + wait)
 
 
 def _found(attempt: Attempt, provider: Provider) -> list[SendReceipt]:
@@ -116,13 +116,7 @@ def _settle(attempt: Attempt, found: Sequence[SendReceipt]) -> int:
         if _is_another_speaking(attempt):
             return 0
         ours = _unclaimed(attempt, found)
-        rows = list(
-            _unanswered()
-            .filter(attempt=attempt)
-            .select_related("message")
-            .select_for_update(of=("self",))
-            .order_by("pk")
-        )
+        rows = list(locked(_unanswered().filter(attempt=attempt)).select_related("message"))
         if len(ours) == 1:
             _believe(attempt, rows, ours[0])
         elif attempt.spoke_at and timezone.now() - attempt.spoke_at > MARGIN:

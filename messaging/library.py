@@ -22,7 +22,10 @@ NAME_LENGTH: Final = 128
 
 
 def add(*, user: User, actor: str, corp: Corp, kind: str, name: str, data: bytes) -> MediaFile:
-    """Keep a file. Raises NotAllowed, or Invalid whose errors point at `/file`, `/name` and `/corp`."""
+    """Keep a file; the same one from the same person is kept once, so a double click leaves one.
+
+    Raises NotAllowed, or Invalid whose errors point at `/file`, `/name` and `/corp`.
+    """
     require(user, "messaging.add_mediafile")
     errors = [*_name_errors(name), *_file_errors(corp, kind, data)]
     if errors:
@@ -39,9 +42,18 @@ def add(*, user: User, actor: str, corp: Corp, kind: str, name: str, data: bytes
     )
     told = {each: [None, getattr(made, each)] for each in ("name", "kind", "size", "sha256")}
     with transaction.atomic():
+        # Of two clicks the second sees the file of the first.
+        Corp.objects.select_for_update(no_key=True).get(pk=corp.pk)
+        if kept := _alike(made):
+            return kept
         made.save()
         _note("media_file.created", made, actor, told)
     return made
+
+
+def _alike(file: MediaFile) -> MediaFile | None:
+    same = {each: getattr(file, each) for each in ("corp", "kind", "name", "sha256", "created_by_id")}
+    return MediaFile.objects.filter(is_active=True, **same).first()
 
 
 def change(

@@ -17,7 +17,7 @@ from crm.providers.base import Provider
 from crm.providers.errors import BadCredential, ProviderError, RateLimited, Unavailable
 from crm.providers.records import SendResult
 from messaging.models import Delivery, Errand, Message
-from messaging.states import State, close_ended, move
+from messaging.states import State, close_ended, locked, move, update_locked
 
 log = logging.getLogger("renmai.delivery")
 
@@ -90,7 +90,7 @@ def poll_results(*, turn_s: float = TURN_S) -> int:
 
 def _ask(task: Task, provider: Provider) -> int:
     """Ask for one result; raises when it is the line that failed and not this task."""
-    task.waiting().update(next_attempt_at=_next_poll(task))
+    update_locked(task.waiting(), next_attempt_at=_next_poll(task))
     told: list[SendResult] = []
     try:
         told = list(provider.result(task.msgid, sender=task.sender))
@@ -115,8 +115,8 @@ def _is_stopped(task: Task) -> bool:
 def _leave_alone(agent_id: int) -> None:
     """Let the others have their turn next time: the tasks of this agent would come first again."""
     now = timezone.now()
-    due = _waiting().filter(message__agent=agent_id, next_attempt_at__lte=now)
-    due.exclude(msgid="").update(next_attempt_at=now + LINE_DOWN_PAUSE)
+    due = _waiting().filter(message__agent=agent_id, next_attempt_at__lte=now).exclude(msgid="")
+    update_locked(due, next_attempt_at=now + LINE_DOWN_PAUSE)
 
 
 def _waiting() -> QuerySet[Delivery]:
@@ -150,7 +150,7 @@ def _record(task: Task, results: Iterable[SendResult]) -> int:
     if not told:
         return 0
     with transaction.atomic():
-        rows = list(task.waiting().select_related("message").select_for_update(of=("self",)))
+        rows = list(locked(task.waiting()).select_related("message"))
         known = [row for row in rows if row.to in told]
         _move([row for row in known if told[row.to].state == "delivered"], State.DELIVERED)
         refused = [row for row in known if told[row.to].state == "refused"]
@@ -163,7 +163,7 @@ def _record(task: Task, results: Iterable[SendResult]) -> int:
 def _refuse_waiting(task: Task, reason: str) -> int:
     """Nobody will confirm it any more: the provider is asked no further."""
     with transaction.atomic():
-        rows = list(task.waiting().select_related("message").select_for_update(of=("self",)))
+        rows = list(locked(task.waiting()).select_related("message"))
         _move(rows, State.REFUSED, reason)
     close_ended(Message.objects.filter(pk__in={row.message_id for row in rows}))
     return len(rows)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
+from django.db import transaction
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
@@ -70,6 +71,18 @@ def _lines(
         )
         for row in rows
     ]
+
+
+def locked(rows: QuerySet[Delivery]) -> QuerySet[Delivery]:
+    """`rows`, locked in the order in which everybody locks deliveries: another one would be a deadlock."""
+    return rows.select_for_update(of=("self",)).order_by("pk")
+
+
+def update_locked(rows: QuerySet[Delivery], **fields: Any) -> None:
+    """Set `fields`; a bare UPDATE would lock `rows` in any order."""
+    with transaction.atomic():
+        ids = list(locked(rows).values_list("pk", flat=True))
+        Delivery.objects.filter(pk__among=ids).update(**fields)
 
 
 def grouped(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row]]:

@@ -41,7 +41,7 @@ LINE_DOWN: Final = (Unavailable, RateLimited, BadCredential)
 LOOK_AGAIN_S: Final = 1.0  # a pause and a cancel act within five seconds (guarantees M8)
 # What a lost worker has claimed and not begun waits for the end of its lease: not too much of it.
 LARGEST_HAND: Final = 64
-DATABASE_PAUSES_S: Final = (0.1, 0.5, 2.0, 4.0)  # a restart of the database takes a few seconds
+DATABASE_PAUSES_S: Final = (0.1, 0.5, 2.0, 4.0, 8.0)  # a restart of the database takes a few seconds
 
 
 class Line:

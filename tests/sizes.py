@@ -5,7 +5,7 @@ import os
 CI = {
     "TEST_EXAMPLES": 200,  # generated lives of a corp, on each database
     "TEST_STEPS": 40,  # changes, runs, kills and confirmations in each
-    "TEST_SCHEDULES": 200,  # generated orders of single reads and runs, on each database
+    "TEST_SCHEDULES": 100,  # generated orders of single reads and runs, on each database
     "TEST_EVENT_ORDERS": 50,  # generated orders of changes, calls and runs, on each database
     "TEST_KILLS": 100,
     "TEST_SEND_KILLS": 100,  # under a stream of messages, on each database

@@ -28,26 +28,31 @@ def test_eight_processes_without_a_token_ask_for_one(
     official_corp: Corp, sim: Simulator, eight: Crew
 ) -> None:
     sim.fault(corp=official_corp.corpid, api="gettoken", kind="delay", seconds=2, times=None)
-    answers = eight.all("calls", official_corp.corpid, 25, 0)
+    answers = eight.all("calls", official_corp.corpid, 5, 0)
     assert [answer["failures"] for answer in answers] == [[]] * 8
     assert refreshes(sim, official_corp) == 1
 
 
-def storm(sim: Simulator, corp: Corp, eight: Crew, *, calls: int, revocations: int, pause: float) -> None:
-    """Calls without a break while tokens are revoked and expire in the middle: none fails."""
+def storm(sim: Simulator, corp: Corp, eight: Crew, *, rounds: int, apart: int) -> None:
+    """Calls without a break while tokens are revoked and expire in the middle: none fails.
+
+    A call may be refused once: between two revocations lie `apart` requests of all processes.
+    """
     done = threading.Event()
 
     def work() -> None:
-        answers.extend(eight.all("calls", corp.corpid, calls, 0.02))
+        answers.extend(eight.all("calls", corp.corpid, rounds, 0.02))
         done.set()
 
     answers: list[dict[str, list[str]]] = []
     worker = threading.Thread(target=work)
     worker.start()
-    revoked = 0
-    while revoked < revocations and not done.wait(pause):
-        op = "revoke" if revoked % 2 else "expire"
-        revoked += sim.post("/_sim/tokens/", {"corp": corp.corpid, "op": op})["tokens"]
+    revoked = answered = 0
+    while not done.wait(0.1):
+        if sim.stats()["requests"] >= answered + apart:
+            op = "revoke" if revoked % 2 else "expire"
+            revoked += sim.post("/_sim/tokens/", {"corp": corp.corpid, "op": op})["tokens"]
+            answered = sim.stats()["requests"]
     worker.join(timeout=300)
     assert [answer["failures"] for answer in answers] == [[]] * 8
     assert revoked >= 10
@@ -57,7 +62,7 @@ def storm(sim: Simulator, corp: Corp, eight: Crew, *, calls: int, revocations: i
 def test_token_revoked_again_and_again_fails_no_call(
     official_corp: Corp, sim: Simulator, eight: Crew
 ) -> None:
-    storm(sim, official_corp, eight, calls=100, revocations=200, pause=0.5)
+    storm(sim, official_corp, eight, rounds=30, apart=80)
 
 
 def test_slow_refresh_holds_every_process_for_one_answer(

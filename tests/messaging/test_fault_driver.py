@@ -85,9 +85,9 @@ class Strikes:
         return sum(self.done[what] for what in ("idle", "busy", "supervisor"))
 
     def killed(self, what: str, *, processes: int, held: set[int]) -> None:
-        """Note that so many processes were killed, which had `held` under way and perhaps left more from before."""
+        """Note that so many processes were killed while `held` was under way, in them or in others."""
         self.done[what] += 1
-        self.most_lost += min(processes * settings.CRM_SEND_CALLS, len(held - self.under_way))
+        self.most_lost += min(processes * settings.CRM_SEND_CALLS, len(held))
         self.under_way |= held
 
 

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.slow
 RESTARTS: Final = size("TEST_RESTARTS")
 KILLS_BETWEEN: Final = 2
 CLUSTER: Final = "TEST_CLUSTER"  # where the inner test finds it
-LEASE_S: Final = "20"  # no answer that waits for the database is given up
+LEASE_S: Final = "30"  # no answer that waits for the database is given up
 OWNER: Final = "postgres" if os.geteuid() == 0 else None  # it refuses to be run by root
 
 

@@ -1,7 +1,9 @@
 """The library of files: judged by their bytes, fresh whenever they are sent, uploaded once for all."""
 
 import threading
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -59,6 +61,20 @@ def days_pass(house: House, days: float) -> None:
         file.save(update_fields=["uploaded_at"])
 
 
+def all_at_once(works: Sequence[Callable[[], Any]]) -> None:
+    def go(work: Callable[[], Any]) -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=go, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 # --- What is kept -------------------------------------------------------------------------------------------------
 
 
@@ -68,6 +84,13 @@ def test_add_when_the_bytes_are_of_the_kind_then_file_and_event_are_kept(direct:
     kept = MediaFile.objects.get()
     assert (kept.name, kept.size, bytes(kept.data)) == ("报价 单.bin", len(MEDIA[kind]), MEDIA[kind])
     assert Event.objects.get(verb="media_file.created").subject_id == str(file.pk)
+
+
+def test_add_when_the_same_file_comes_twice_then_it_is_kept_once(direct: House) -> None:
+    first = keep(direct, "image", PNG, "价目.png")
+    assert keep(direct, "image", PNG, "价目.png") == first
+    assert keep(direct, "image", PNG, "另一.png") != first
+    assert Event.objects.filter(verb="media_file.created").count() == 2
 
 
 @pytest.mark.parametrize(
@@ -328,22 +351,16 @@ def shared(transactional_db: None, sim: Any) -> House:
     return house(sim, "direct")
 
 
+def test_add_when_clicks_come_at_once_then_one_file_is_kept(shared: House) -> None:
+    all_at_once([partial(keep, shared, "image", PNG)] * 4)
+    assert MediaFile.objects.count() == 1
+
+
 def test_deliver_when_several_workers_need_a_file_then_it_is_uploaded_once(shared: House) -> None:
     file = keep(shared, "image", PNG)
     messages = [compose(shared, parsed(file)) for _ in range(4)]
     shared.sim.settings(latency_ms=200)
-
-    def work(message: Message) -> None:
-        try:
-            tasks.deliver(message.pk)
-        finally:
-            connection.close()
-
-    workers = [threading.Thread(target=work, args=(message,)) for message in messages]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    all_at_once([partial(tasks.deliver, message.pk) for message in messages])
     assert uploads(shared) == 1
     assert len(shared.phones()) == 4
 

@@ -16,7 +16,7 @@ OURS: Final = "renmai-fault-driver"
 SPEEDED_UP: Final = {
     "CRM_WORKERS": "6",
     "CRM_HTTP_TIMEOUTS": "2,3,5",
-    "CRM_SEND_LEASE_SECONDS": "6",
+    "CRM_SEND_LEASE_SECONDS": "15",  # ten seconds more than a call may take: a slow disk is no lost worker
     "CRM_RECIPIENT_RATE": "1000000",
     "CRM_REMOTE_RATE": "1000000",
     "CRM_SYNC_EVERY_MINUTES": "0",
