@@ -17,8 +17,10 @@ from tests.sizes import LONG, size
 POSTGRESQL = os.environ.get("TEST_POSTGRES_URL", "postgres://postgres@127.0.0.1:5432/postgres")
 CHROMIUM = Path(os.environ.get("TEST_CHROMIUM", "/usr/bin/chromium"))
 CORES = min(os.cpu_count() or 1, 8)
-# Browser tests share one demo, so they stay together; the slow ones wait a lot and are worth stealing.
-QUICK = ("-m", "not slow", "-n", str(CORES + 1), "--dist", "loadgroup")
+# The tests of a file share its simulator, those of the browser a whole demo: a file stays together. (xdist's groups
+# have no effect under pytest 9.2.) The reordering would put files of few tests last, the browser's among them.
+QUICK = ("-m", "not slow", "-n", str(CORES + 1), "--dist", "loadfile", "--no-loadscope-reorder")
+# They wait a lot, and a file may be all there is to do at the end.
 SLOW = ("-m", "slow", "-n", str(2 * CORES), "--dist", "worksteal")
 # Takes as long again as the tests, so at night and on one database only.
 COVERAGE = ("--cov", "--cov-report=")

@@ -13,7 +13,6 @@ from tests.flows.conftest import CHROMIUM, Demo
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.xdist_group("demo"),
     pytest.mark.skipif(not Path(CHROMIUM).exists(), reason=f"no {CHROMIUM}"),
 ]
 

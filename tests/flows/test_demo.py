@@ -11,8 +11,6 @@ import pytest
 
 from tests.flows.conftest import ROOT, Demo, environment, start
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 
 def process_tree(pid: int) -> list[int]:
     found = [pid]
