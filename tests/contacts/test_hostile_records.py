@@ -282,6 +282,7 @@ def test_strange_value_in_one_record_costs_no_neighbour(poison: Poisoner, corp: 
     assert_clears(poison)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page_limit", [1, 100])  # alone on its page, and amid others
 def test_strange_values_all_over_a_page_cost_no_neighbour(
     poison: Poisoner, corp: Corp, sim: Simulator, page_limit: int

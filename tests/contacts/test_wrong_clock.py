@@ -69,6 +69,7 @@ def test_provider_whose_clock_is_wrong_is_mirrored_as_it_tells(
 
 
 @needs_faketime
+@pytest.mark.slow
 def test_host_whose_clock_is_wrong_mirrors_the_same(corp: Corp, sim: Simulator, sync_elsewhen: Sync) -> None:
     run(corp)
     change_something_of_everybody(sim, corp)

@@ -111,7 +111,7 @@ def test_demo_refuses_a_port_in_use_with_a_way_out(demo: Demo) -> None:
     assert "--port" in second.stderr
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
 def test_demo_leaves_no_process_behind_and_keeps_its_data(tmp_path: Path, how: signal.Signals) -> None:
     places = environment(tmp_path)
     first = start(tmp_path, places)
