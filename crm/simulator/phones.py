@@ -7,9 +7,10 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
-from crm.simulator.bubbles import bubble
+from crm.simulator.bubbles import bubble, template_card
 from crm.simulator.phones_style import STYLE
 from crm.simulator.records import ContactWay, MassPart, MassTask, Message
+from crm.simulator.wecom.cards import buttons_of
 from crm.simulator.world import Corp, World
 
 _CHINA = timezone(timedelta(hours=8))
@@ -100,8 +101,20 @@ def _row(corp: Corp, message: Message) -> str:
     return (
         f'<div class="row{" gone" if message.recalled else ""}"><div class="meta">{escape(sender)} · '
         f"{_time(message.at)} · {escape(message.msgtype)}{recalled}</div>"
-        f"{bubble(message.msgtype, message.content)}</div>"
+        f"{_pressable(corp, message) or bubble(message.msgtype, message.content)}</div>"
     )
+
+
+def _pressable(corp: Corp, message: Message) -> str:
+    """A card with the buttons that can be pressed; "" for any other message."""
+    if message.msgtype != "template_card":
+        return ""
+    hidden = (
+        f'<input type="hidden" name="corp" value="{escape(corp.spec.corp)}">'
+        f'<input type="hidden" name="n" value="{message.n}">'
+    )
+    buttons = [] if message.recalled else buttons_of(message.content)
+    return template_card(message.content, hidden, buttons)
 
 
 def _time(unix: int) -> str:

@@ -51,6 +51,7 @@ main{max-width:1240px;margin:0 auto;padding:16px}
 .card p{margin:0 0 8px;color:var(--soft);white-space:pre-wrap}
 .card footer{border-top:1px solid var(--line);margin:8px -14px 0;padding:7px 14px;font-size:.78em;
   color:var(--soft)}
+.card button:disabled{background:var(--line);color:var(--soft);cursor:default}
 .emphasis{text-align:center;padding:6px 0 10px}
 .emphasis b{display:block;font-size:1.5em;line-height:1.2}
 .emphasis span{font-size:.8em;color:var(--soft)}
