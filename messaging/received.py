@@ -48,9 +48,9 @@ def kept_file(message: ReceivedMessage) -> ReceivedFile:
     file = file_of(message)
     if file is None:
         raise NotFound(_("This message has no file."))
-    if file.state == ReceivedFile.State.DONE:
+    if file.standing == ReceivedFile.Standing.KEPT:
         return file
-    if file.state == ReceivedFile.State.QUEUED:
+    if file.standing == ReceivedFile.Standing.FETCHING:
         raise Conflict(_("The file is being fetched from the provider."), code="not_fetched")
     raise Conflict(_("The provider did not hand the file out, or keeps it no more."), code="gone")
 

@@ -41,6 +41,13 @@ class ReceivedFile(Chore):
     It goes with its callback. `data` is loaded when it is touched.
     """
 
+    class Standing(models.TextChoices):
+        """The state in the words of who waits for the file."""
+
+        FETCHING = "fetching", _("being fetched")
+        KEPT = "kept", _("kept")
+        GONE = "gone", _("gone")
+
     callback = models.OneToOneField(Callback, on_delete=models.CASCADE, related_name="file")
     media_id = EncryptedTextField(_("media_id"))
     content_type = models.CharField(_("content type"), max_length=64, blank=True)
@@ -60,6 +67,11 @@ class ReceivedFile(Chore):
 
     def __str__(self) -> str:
         return f"#{self.pk}"
+
+    @property
+    def standing(self) -> Standing:
+        known = {self.State.QUEUED: self.Standing.FETCHING, self.State.DONE: self.Standing.KEPT}
+        return known.get(self.State(self.state), self.Standing.GONE)
 
 
 class CardClick(Chore):

@@ -140,7 +140,7 @@ def test_a_code_that_is_too_old_is_a_failure_with_its_reason(one: People) -> Non
 
 def test_a_busy_provider_is_asked_again_until_a_day_has_passed(one: People) -> None:
     send(one, replace_text="Taken")
-    one.house.sim.fault(api=UPDATE, kind="errcode", errcode=-1)
+    one.house.sim.fault(api=UPDATE, kind="errcode", errcode=-1, times=9)
     one.press(one.house.userids[0])
     click = CardClick.objects.get()
     assert (click.state, click.errcode) == ("queued", -1)
