@@ -79,8 +79,13 @@ def _record(click: CardClick, press: Press, actor: str) -> None:
 
 def answer(provider: Provider, click: CardClick) -> dict[str, Any]:
     """Let the button say, to who pressed it, what the sender wanted it to say then."""
-    provider.update_card(click.response_code, [click.userid], _card(click.message)["replace_text"])
+    provider.update_card(click.response_code, [click.userid], replaced_by(click))
     return {}
+
+
+def replaced_by(click: CardClick) -> str:
+    """What the button is to say then; "" where it stays as it is."""
+    return str(_card(click.message).get("replace_text", ""))
 
 
 def words(click: CardClick) -> tuple[str, list[str]]:

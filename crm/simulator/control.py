@@ -108,14 +108,20 @@ class Control:
         return {"ok": True}
 
     def app_event(self, request: Request) -> object:
-        """A member writes to the app or presses something in it; or a customer group changes."""
-        told = self._body(request)
+        """A member writes to the app or presses something in it; or a customer group changes.
+
+        From the form of a phone it is a text, and the browser is led back to the page.
+        """
+        form = _form(request)
+        told = form | {"kind": "text", "fields": {"Content": form["text"]}} if form else self._body(request)
         corp = self._corp(told.get("corp"))
         if "userid" in told and corp.employee(told["userid"]) is None:
             raise LookupError(f"no employee {told['userid']}")
         now, number = self.world.clock.seconds(), corp.next_n()
         corp.tell(events.on_order(told, now, agentid=corp.spec.agentid, number=number))
         self.world.emit(corp)
+        if form:
+            return Answer(status=303, headers={"Location": f"/_sim/?corp={corp.spec.corp}"})
         return {"ok": True}
 
     def _way(self, request: Request) -> tuple[Corp, ContactWay]:

@@ -91,7 +91,18 @@ def _phone(corp: Corp, kind: str, to: str, name: str, messages: list[Message]) -
         f'<article class="phone"><div class="who"><img src="{escape(picture)}" alt="" width="40" height="40">'
         f'<div><b>{escape(name)}</b><span class="kind {kind}">{label}</span>'
         f"<small>{escape(work)}</small><code>{escape(to)}</code></div></div>"
-        f'<div class="screen">{bubbles}{note}</div></article>'
+        f'<div class="screen">{bubbles}{note}</div>{_writing(corp, to) if kind == "employee" else ""}</article>'
+    )
+
+
+def _writing(corp: Corp, userid: str) -> str:
+    """What an employee writes goes to the app."""
+    return (
+        '<form class="write" method="post" action="/_sim/app-events/">'
+        f'<input type="hidden" name="corp" value="{escape(corp.spec.corp)}">'
+        f'<input type="hidden" name="userid" value="{escape(userid)}">'
+        '<input name="text" maxlength="600" required placeholder="写给应用 write to the app" aria-label="写给应用">'
+        "<button>发送</button></form>"
     )
 
 

@@ -40,6 +40,9 @@ main{max-width:1240px;margin:0 auto;padding:16px}
 .kind small{display:inline}
 .kind.contact{border-color:var(--accent)}
 .screen{background:var(--chat);padding:12px;max-height:480px;overflow:auto}
+.write{display:flex;gap:8px;padding:10px 12px;border-top:1px solid var(--line)}
+.write input{flex:1;min-width:0;padding:8px 10px;border:1px solid var(--line);border-radius:8px;font:inherit;
+  background:var(--ground);color:inherit}
 .row{margin-bottom:14px}
 .meta{font-size:.72em;color:var(--soft);margin-bottom:3px}
 .bubble{background:var(--paper);border-radius:4px 12px 12px 12px;padding:8px 12px;display:inline-block;

@@ -11,7 +11,7 @@ SHOWN: Final = 200
 
 
 def pressed(message: Message, *, is_hidden: bool) -> list[dict[str, Any]]:
-    """The latest first: `row`, `button` and `chosen` in the words of the card, `reason` why it could not be changed."""
+    """The latest first: `row`; `button`, `chosen` and `now` in the words of the card; `reason` why it stayed."""
     if not message.task_id:
         return []
     rows = message.clicks.select_related("employee", "message").order_by("-pk")[:SHOWN]
@@ -20,5 +20,6 @@ def pressed(message: Message, *, is_hidden: bool) -> list[dict[str, Any]]:
 
 def _shown(row: CardClick, *, is_hidden: bool) -> dict[str, Any]:
     button, chosen = (HIDDEN[0], []) if is_hidden else clicks.words(row)
+    now = "" if is_hidden else clicks.replaced_by(row)
     reason = provider_sentence(row.code, row.errcode or None, row.errmsg) if row.errmsg else ""
-    return {"row": row, "button": button, "chosen": chosen, "reason": reason}
+    return {"row": row, "button": button, "chosen": chosen, "now": now, "reason": reason}

@@ -192,6 +192,7 @@ def clicked(cast: Cast, **fields: Any) -> Message:
         "task_id": "t1",
         "main_title": {"title": "New lead"},
         "button_list": [{"text": "I take it", "key": "take"}],
+        "replace_text": "Taken",
     }
     message = Message.objects.create(
         corp=cast.corp, agent=cast.agent, to_kind="employee", msgtype="template_card", task_id="t1",
@@ -205,7 +206,7 @@ def clicked(cast: Cast, **fields: Any) -> Message:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"state": "done"}, "The button says what was to stand there then."),
+        ({"state": "done"}, "The button now says “Taken”."),
         ({"state": "queued"}, "is being changed"),
         ({"state": "failed", "errcode": 60140, "errmsg": "invalid"}, "its code counts once"),
     ],
@@ -222,3 +223,4 @@ def test_an_auditor_reads_who_pressed_and_not_what(cast: Cast) -> None:
     page = cast.browser("shen").text(f"messaging/message/{clicked(cast, state='none').pk}/change/")
     assert "Pressed buttons" in page
     assert "I take it" not in page
+    assert "Taken" not in page

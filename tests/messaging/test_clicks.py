@@ -138,6 +138,14 @@ def test_a_code_that_is_too_old_is_a_failure_with_its_reason(one: People) -> Non
     assert told() == [(one.house.userids[0], "take", "failed", 60140)]
 
 
+def test_a_change_that_did_not_reach_the_person_is_a_failure(one: People) -> None:
+    send(one, replace_text="Taken")
+    userid = one.house.userids[0]
+    one.house.sim.fault(api=UPDATE, kind="errcode", errcode=0, fields={"invaliduser": [userid.lower()]})
+    one.press(userid)
+    assert told() == [(userid, "take", "failed", 81013)]
+
+
 def test_a_busy_provider_is_asked_again_until_a_day_has_passed(one: People) -> None:
     send(one, replace_text="Taken")
     one.house.sim.fault(api=UPDATE, kind="errcode", errcode=-1, times=9)

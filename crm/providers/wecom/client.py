@@ -106,7 +106,10 @@ class WeComClient(Provider):
         }
         if self._agentid.isdigit():
             told["agentid"] = int(self._agentid)
-        self._caller.write("message/update_template_card", encode(told))
+        answer = self._caller.write("message/update_template_card", encode(told))
+        missed = {each.lower() for each in ids(answer.data.get("invaliduser"))}
+        if all(each.lower() in missed for each in userids):
+            raise Refused("Everybody is named in invaliduser.", errcode=NOBODY_VALID)
 
     def download_media(self, media_id: str) -> bytes:
         return self._caller.fetch("media/get", query={"media_id": media_id})
