@@ -101,7 +101,6 @@ EMPLOYEE_LIMITS = [
     Limit(lambda n, m: mp(m, author="a" * n), 64, "/mpnews/articles/0/author", "too_long"),
     Limit(lambda n, m: mp(m, content="a" * n), 666 * 1024, "/mpnews/articles/0/content", "too_long"),
     Limit(lambda n, m: Markdown("a" * n), 2048, "/markdown/content", "too_long"),
-    Limit(lambda n, m: replace(BUTTONS, replace_text="a" * n), 128, f"{CARD}/replace_text", "too_long"),
     Limit(lambda n, m: replace(BUTTONS, task_id="a" * n), 128, f"{CARD}/task_id", "too_long"),
     Limit(
         lambda n, m: replace(TEXT_NOTICE, main_title=Title("汉" * n)),
@@ -266,6 +265,7 @@ def test_what_an_attachment_must_have(attachment: Attachment, names: set[str]) -
         (Textcard("t", "d", "crm.example"), "/textcard/url", "no_scheme"),
         (News((Article("t", url="crm.example"),)), "/news/articles/0/url", "no_scheme"),
         (replace(BUTTONS, task_id="a b"), f"{CARD}/task_id", "bad_task_id"),
+        (replace(BUTTONS, replace_text="a" * 129), f"{CARD}/replace_text", "too_long"),
         (replace(TEXT_NOTICE, replace_text="Taken"), f"{CARD}/replace_text", "unsupported_option"),
         (replace(TEXT_NOTICE, main_title=Title("a\0")), f"{CARD}/main_title/title", "invalid_characters"),
         (Text("a", attachments=(LINK,)), "/attachments", "unsupported_option"),
