@@ -73,11 +73,11 @@ def do(corp_id: int, *, turn_s: float = results.TURN_S) -> None:
         for row in rows[:PER_TURN]:
             if is_stopping() or time.monotonic() > until:
                 return
-            if _claim(row) and not _ask(kind, row):
+            if claim(row) and not _ask(kind, row):
                 return  # the line is down: the sweep comes again
 
 
-def _claim(row: Chore) -> bool:
+def claim(row: Chore) -> bool:
     """Take the row; unless something else is written, nobody knows what became of this try."""
     now = timezone.now()
     free = _mine(row).filter(next_attempt_at__lte=now)

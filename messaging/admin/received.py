@@ -1,5 +1,6 @@
 """Messages from people: what employees wrote and sent to an app, read as a conversation, and answered."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -249,21 +250,23 @@ def _place(said: Said) -> SafeString:
 
 def _link(said: Said) -> SafeString:
     """Its title leads there where that is a web address; what else a browser may open stays text."""
-    address = urlsplit(said.url) if said.url.startswith(("http://", "https://")) else None
-    title = said.title or said.url
-    shown = (
-        format_html(
-            '<a class="rm-link" href="{}" target="_blank" rel="noopener noreferrer nofollow"><bdi>{}</bdi></a>',
-            said.url,
-            title,
-        )
-        if address
-        else format_html("<bdi>{}</bdi>", title)
-    )
-    more = " · ".join(part for part in (said.description, address.netloc if address else said.url) if part)
+    host, title = _host(said.url), said.title or said.url
+    shown = format_html("<bdi>{}</bdi>", title)
+    if host:
+        link = '<a class="rm-link" href="{}" target="_blank" rel="noopener noreferrer nofollow">{}</a>'
+        shown = format_html(link, said.url, shown)
+    more = " · ".join(part for part in (said.description, host or said.url) if part)
     return format_html(
         '{} {} <bdi class="rm-note rm-said__more">{}</bdi>', _icon("link"), shown, Truncator(more).chars(300)
     )
+
+
+def _host(url: str) -> str:
+    """ "" for what is no web address."""
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        return parts.netloc if parts.scheme in ("http", "https") else ""
+    return ""
 
 
 def _why_gone(file: ReceivedFile) -> str:

@@ -114,10 +114,11 @@ def test_a_place_and_a_link_say_what_and_where(cast: Cast, lin: Browser) -> None
     assert 'href="https://a.test/p" target="_blank" rel="noopener' in lin.get(LIST).content.decode()
 
 
-def test_a_link_that_is_no_web_address_leads_nowhere(cast: Cast, lin: Browser) -> None:
-    factories.received(cast.corp, "lin", "link", Title="<b>Prices</b>", Url="javascript:alert(1)")
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "http://[", "//a.test/", "", "data:text/html,x"])
+def test_a_link_that_is_no_web_address_leads_nowhere(cast: Cast, lin: Browser, url: str) -> None:
+    factories.received(cast.corp, "lin", "link", Title="<b>Prices</b>", Url=url)
     page = lin.get(LIST).content.decode()
-    assert 'href="javascript:' not in page
+    assert f'href="{url}"' not in page
     assert "&lt;b&gt;Prices" in page
 
 
@@ -156,6 +157,7 @@ def test_an_answer_goes_to_that_employee_through_that_app(cast: Cast, sun: Brows
     answer = f"messaging/message/send/start/text/?employee={cast.employees['wang'].pk}&amp;agent=1000009"
     assert answer in sun.get(LIST).content.decode()
     write = sun.get(answer.replace("&amp;", "&"))["Location"]
+    assert "through the app 1000009" in sun.text(write)
     confirm = sun.post(write, {"content": "It is on its way"})["Location"]
     sun.post(confirm, {})
     sent = Message.objects.get()

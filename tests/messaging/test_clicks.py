@@ -10,7 +10,7 @@ from django.utils import timezone
 from crm import queue
 from crm.models import Event
 from crm.providers import content as contents
-from messaging import inbox, outbox, tasks
+from messaging import chores, inbox, outbox, tasks
 from messaging.models import Callback, CardClick, Message
 from tests.messaging.house import House
 from tests.messaging.people import CARD, People, heard
@@ -155,6 +155,17 @@ def test_a_busy_provider_is_asked_again_until_a_day_has_passed(one: People) -> N
     CardClick.objects.update(created_at=timezone.now() - timedelta(hours=24))
     due_now(one)
     assert told() == [(one.house.userids[0], "take", "failed", -1)]
+
+
+def test_of_two_workers_one_changes_the_card(one: People) -> None:
+    send(one, replace_text="Taken")
+    one.house.sim.fault(api=UPDATE, kind="errcode", errcode=-1, times=1)
+    one.press(one.house.userids[0])
+    CardClick.objects.update(next_attempt_at=timezone.now())
+    first, second = CardClick.objects.get(), CardClick.objects.get()
+    assert [chores.claim(each) for each in (first, second)] == [True, False]
+    tasks.do_chores(one.house.corp.pk)
+    assert len(one.house.posts(UPDATE)) == 1
 
 
 def test_a_lost_bell_and_a_lost_worker_are_found_by_the_sweep(one: People) -> None:
