@@ -41,6 +41,7 @@ _SENTENCES: Final[Mapping[int, Promise]] = {
         "The provider does not trust this server's address. Enter the IP below in the console: the app's page"
         " → 企业可信IP. It takes about a minute to act."
     ),
+    60140: _("The card can no longer be changed: its code counts once, and not for long."),
     60111: _("The employee does not exist at the provider, or the app cannot see them."),
     81013: _(
         "None of the recipients is valid or visible to the app. Check the app's visible range (可见范围)."

@@ -13,7 +13,7 @@ VERBS: Final = frozenset(
         *(f"tag.{what}" for what in ("created", "updated", "deleted")),
         *(f"employee.{what}" for what in ("created", "updated", "left", "returned")),
         *(f"message.{what}" for what in ("created", "approved", "cancelled", "paused", "resumed")),
-        *(f"message.{what}" for what in ("recalled", "reminded", "stopped", "received")),
+        *(f"message.{what}" for what in ("recalled", "reminded", "stopped", "received", "card_clicked")),
         *(f"template.{what}" for what in ("created", "updated")),
         *(f"media_file.{what}" for what in ("created", "updated")),
         *(

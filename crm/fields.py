@@ -65,6 +65,41 @@ def decrypt(stored: str, *, context: str) -> str:
         raise Undecryptable(f"{context}: key {key_id!r} does not open this value") from None
 
 
+class EncryptedBinaryField(models.BinaryField):  # type: ignore[type-arg]  # as below
+    """Bytes that are ciphertext in the database; b"" stays b""."""
+
+    @cached_property
+    def context(self) -> str:
+        return f"{self.model._meta.db_table}.{self.column}"
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        sealed = _seal(bytes(value), self.context) if value else value
+        return super().get_db_prep_value(sealed, connection, prepared)
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
+        return _open(bytes(value), self.context) if value else value
+
+
+def _seal(data: bytes, context: str) -> bytes:
+    """`v1.<key id>.`, nonce and ciphertext."""
+    key_id, key = next(iter(settings.CRM_FIELD_KEYS.items()))
+    nonce = os.urandom(NONCE)
+    return f"{PREFIX}.{key_id}.".encode() + nonce + _cipher(key).encrypt(nonce, data, context.encode())
+
+
+def _open(stored: bytes, context: str) -> bytes:
+    prefix, _, rest = stored.partition(b".")
+    name, _, sealed = rest.partition(b".")
+    key_id = name.decode(errors="replace")
+    key = settings.CRM_FIELD_KEYS.get(key_id)
+    if prefix != PREFIX.encode() or key is None:
+        raise Undecryptable(f"{context}: no key {key_id!r} in CRM_FIELD_KEYS")
+    try:
+        return _cipher(key).decrypt(sealed[:NONCE], sealed[NONCE:], context.encode())
+    except InvalidTag:
+        raise Undecryptable(f"{context}: key {key_id!r} does not open this value") from None
+
+
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # Django fields are not subscriptable
     """Text that is ciphertext in the database; "" stays "". It cannot be filtered or ordered by."""
 

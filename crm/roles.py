@@ -11,7 +11,7 @@ AUDITOR: Final = "auditor"
 ROLES: Final = (SALES, MANAGER, ADMINISTRATOR, AUDITOR)
 
 _READ = ("contacts.view_contact", "contacts.view_followuser", "contacts.view_employee", "contacts.view_tag")
-_READ_MESSAGES = ("messaging.view_message", "messaging.view_delivery")
+_READ_MESSAGES = ("messaging.view_message", "messaging.view_delivery", "messaging.view_receivedmessage")
 _WORK = (
     "contacts.add_contact",
     "contacts.change_contact",
@@ -20,6 +20,7 @@ _WORK = (
     "messaging.view_template",
     "messaging.view_mediafile",
     "messaging.add_mediafile",
+    "messaging.view_receivedfile",
 )
 _DIRECT = (
     "messaging.resolve_delivery",

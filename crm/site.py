@@ -61,6 +61,12 @@ PLACES: tuple[tuple[str | Promise, tuple[Place, ...]], ...] = (
         _("Messages"),
         (
             Place(_("Messages"), "forum", "messaging_message", "messaging.view_message"),
+            Place(
+                _("Messages from people"),
+                "sms",
+                "messaging_receivedmessage",
+                "messaging.view_receivedmessage",
+            ),
             Place(_("Deliveries"), "outgoing_mail", "messaging_delivery", "messaging.view_delivery"),
             Place(_("Templates"), "article", "messaging_template", "messaging.view_template"),
             Place(_("Media library"), "perm_media", "messaging_mediafile", "messaging.view_mediafile"),

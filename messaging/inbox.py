@@ -23,7 +23,9 @@ from crm.providers.errors import BadCredential, ProviderError
 from crm.providers.records import LIMITS, Notice
 from crm.queue import is_idle, is_stopping, ring
 from crm.retry import backoff_s
+from messaging import clicks, received
 from messaging.models import Callback
+from messaging.models.callbacks import FROM_PEOPLE
 from messaging.states import grouped
 
 log = logging.getLogger("renmai.callbacks")
@@ -43,8 +45,6 @@ State = Callback.State
 # The first word of a kind, and what it makes us read.
 CONTACT, TAGS, DIRECTORY = "change_external_contact", "change_external_tag", "change_contact"
 EMPLOYEE = "employee"
-# What employees write to the app; wecom.md 4.5.
-FROM_PEOPLE: Final = frozenset({"text", "image", "voice", "video", "location", "link"})
 _NEW_USERID: Final = re.compile(r"<NewUserID>\s*(?:<!\[CDATA\[)?([^\]<\s]+)")
 _DAMAGE: Final = str.maketrans("", "", "\0")
 
@@ -73,6 +73,7 @@ def accept(agent: Agent, notice: Notice) -> bool:
         if notice.kind in FROM_PEOPLE:
             if is_new:
                 _tell_received(row, notice)
+                received.expect_file(row, notice.fields)
             return is_new
         if not is_new:
             _queue_again(row)
@@ -120,6 +121,8 @@ def _subject(corp: Corp, row: Callback) -> Subject | None:
     kind = row.kind.partition(".")[0]
     if kind in (TAGS, DIRECTORY):
         return Subject(kind)
+    if kind == clicks.KIND:
+        return Subject(kind, str(row.pk))
     if kind != CONTACT:
         return None
     if can(corp, Capability.READ_CONTACT):
@@ -169,6 +172,8 @@ def _read(corp: Corp, subject: Subject, rows: Sequence[int]) -> None:
         reading.read_contact(corp, subject.ident, actor=ACTOR)
     elif subject.what == EMPLOYEE:
         runs.ask_for_run(corp, trigger=SyncRun.Trigger.CALLBACK, actor=ACTOR, userid=subject.ident)
+    elif subject.what == clicks.KIND:
+        clicks.note_click(int(subject.ident), actor=ACTOR)
     elif subject.what == TAGS:
         reading.read_tags(corp, actor=ACTOR)
     else:
@@ -215,4 +220,5 @@ def unattended() -> list[int]:
 def forget_old() -> int:
     """Delete the calls that are older than 30 days and ended; returns how many."""
     old = Callback.objects.filter(received_at__lt=timezone.now() - KEPT).exclude(state=State.QUEUED)
-    return old.delete()[0]
+    # What hangs on them is looked for, so they are loaded: without the bodies.
+    return old.only("pk").delete()[1].get(Callback._meta.label, 0)

@@ -18,7 +18,7 @@ from crm.events import Line, event, record
 from crm.models import Agent, Corp
 from crm.providers import DIALECTS
 from crm.providers.base import Capability, Provider
-from crm.providers.content import Content
+from crm.providers.content import Content, TemplateCard
 from crm.providers.errors import BadCredential
 from crm.providers.records import Problem
 from crm.queue import ring
@@ -317,6 +317,7 @@ def _write(draft: _Draft, made: Letters, *, user: User, actor: str, told: Mappin
                 to_kind=draft.to_kind,
                 msgtype=letter.content.msgtype,
                 content=letter.content.as_json(),
+                task_id=letter.content.task_id if isinstance(letter.content, TemplateCard) else "",
                 **told,
                 created_by_id=user.pk,
             )

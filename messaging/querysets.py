@@ -15,7 +15,14 @@ from contacts.querysets import sees_everything
 from crm import roles
 
 if TYPE_CHECKING:
-    from messaging.models import Delivery, MediaFile, Message, Template  # noqa: F401  (in string annotations)
+    from messaging.models import (  # noqa: F401  (in string annotations)
+        Delivery,
+        MediaFile,
+        Message,
+        ReceivedFile,
+        ReceivedMessage,
+        Template,
+    )
 
 User = AbstractBaseUser | AnonymousUser
 
@@ -87,6 +94,36 @@ class MediaFileManager(_MediaFileManager["MediaFile"]):
 
     def get_queryset(self) -> MediaFileQuerySet:
         return super().get_queryset().defer("data")  # type: ignore[return-value]
+
+
+class ReceivedMessageQuerySet(models.QuerySet["ReceivedMessage"]):
+    def visible_to(self, user: User) -> Self:
+        """What the employees within reach wrote; one's own, at least."""
+        if sees_everything(user):
+            return self
+        writers = apps.get_model("contacts", "Employee").objects.reached_by(user)
+        return self.filter(Exists(writers.filter(corp=OuterRef("corp"), userid=OuterRef("userid"))))
+
+    def with_files(self) -> Self:
+        return self.select_related("file").defer("file__data")
+
+
+_ReceivedMessageManager = models.Manager.from_queryset(ReceivedMessageQuerySet)
+
+
+class ReceivedMessageManager(_ReceivedMessageManager["ReceivedMessage"]):
+    """Of all callbacks, the messages."""
+
+    def get_queryset(self) -> ReceivedMessageQuerySet:
+        rows: ReceivedMessageQuerySet = super().get_queryset()  # type: ignore[assignment]
+        return rows.filter(kind__in=self.model.Kind.values)
+
+
+class ReceivedFileManager(models.Manager["ReceivedFile"]):
+    """A picture is loaded to be shown, not to be counted."""
+
+    def get_queryset(self) -> models.QuerySet[ReceivedFile]:
+        return super().get_queryset().defer("data")
 
 
 def _reach(user: User) -> Subquery:

@@ -1,7 +1,7 @@
 """Queue entries: an id in, one call out."""
 
 from crm.queue import is_idle, ring
-from messaging import delivery, errands, inbox, inquiries, results
+from messaging import chores, delivery, errands, inbox, inquiries, results
 
 
 def deliver(message_id: int) -> None:
@@ -14,6 +14,10 @@ def repeat(attempt_id: int) -> None:
 
 def run_errands(message_id: int) -> None:
     errands.run(message_id)
+
+
+def do_chores(corp_id: int) -> None:
+    chores.do(corp_id)
 
 
 def poll_due() -> None:
@@ -43,3 +47,6 @@ def sweep() -> None:
     if is_idle(errands.LANE):
         for message_id in errands.unattended():
             ring("messaging.tasks.run_errands", message_id, lane=errands.LANE)
+    if is_idle(chores.LANE):
+        for corp_id in chores.unattended():
+            ring("messaging.tasks.do_chores", corp_id, lane=chores.LANE)

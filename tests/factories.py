@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from itertools import count
 from typing import Any
+from xml.sax.saxutils import escape
 
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
@@ -13,7 +14,7 @@ from crm import roles
 from crm.keys import SCOPES, make_key
 from crm.models import Agent, ApiKey, Corp
 from crm.providers.file_types import content_type_of
-from messaging.models import MediaFile, Template
+from messaging.models import Callback, MediaFile, ReceivedFile, ReceivedMessage, Template
 
 _numbers = count(1)
 
@@ -90,6 +91,30 @@ AMR = b"#!AMR\n" + (b"\x3c" + bytes(31)) * 50  # a second
 MP4 = b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + bytes(100)
 PDF = "%PDF-1.7\n报价单".encode()
 MEDIA = {"image": PNG, "voice": AMR, "video": MP4, "file": PDF}
+
+
+def received(corp: Corp, userid: str, kind: str = "text", **fields: Any) -> ReceivedMessage:
+    """What an employee wrote to the corp's first app, with its file if it has one; `fields` as WeCom tells them."""
+    number = next(_numbers)
+    told = {"FromUserName": userid, "MsgType": kind, "Content": "hello" if kind == "text" else ""} | fields
+    body = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in told.items())
+    callback = Callback.objects.create(
+        corp=corp,
+        agent=corp.agents.order_by("pk")[0],
+        digest=f"{number:064x}",
+        kind=kind,
+        userid=userid,
+        body=f"<xml>{body}</xml>",
+        state="done",
+        next_attempt_at=None,
+    )
+    if kind in MEDIA:
+        data = MEDIA[kind]
+        kept = {"state": "done", "next_attempt_at": None, "size": len(data), "data": data}
+        ReceivedFile.objects.create(
+            callback=callback, media_id="m1", content_type=content_type_of(data), **kept
+        )
+    return ReceivedMessage.objects.get(pk=callback.pk)
 
 
 def media_file(corp: Corp, kind: str = "image", name: str = "", **fields: Any) -> MediaFile:

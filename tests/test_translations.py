@@ -16,7 +16,7 @@ from django.test import Client
 
 from contacts.models import SyncPart, SyncRun, Tag, Team
 from crm.models import Corp
-from messaging.models import Delivery, Message
+from messaging.models import CardClick, Delivery, Message, ReceivedFile, ReceivedMessage
 from tests import factories
 from tests.marked import marked_in
 
@@ -176,8 +176,16 @@ def rows(chinese: Client) -> dict[str, Any]:
     )
     for number, state in enumerate(Delivery.State.values):
         Delivery.objects.create(message=message, to_kind="contact", to=str(number), state=state)
+    for kind in ReceivedMessage.Kind.values:
+        factories.received(
+            corp, "1", kind, Content="您好", Label="西湖", Location_X=1, Location_Y=2, Title="价格", Url="1"
+        )
+    for errcode, state in ((None, "queued"), (40007, "failed"), (60020, "failed")):
+        received = factories.received(corp, "1", "voice")
+        ReceivedFile.objects.filter(callback=received).update(state=state, errcode=errcode)
     return {
         "file": factories.media_file(corp, name="春季新品"),
+        "card": _pressed_card(message),
         "template": factories.template(corp, "您好，{日期}见", "问候"),
         "corp": corp,
         "agent": agent,
@@ -188,13 +196,32 @@ def rows(chinese: Client) -> dict[str, Any]:
     }
 
 
+def _pressed_card(message: Message) -> Message:
+    """A card whose button somebody pressed, once for each thing that can become of it."""
+    button = {"text": "我来跟进", "key": "1"}
+    card = {"main_title": {"title": "线索"}, "button_list": [button], "replace_text": "已跟进"}
+    sent = Message.objects.create(
+        corp=message.corp,
+        agent=message.agent,
+        to_kind="employee",
+        msgtype="template_card",
+        content={"msgtype": "template_card", "template_card": card},
+        task_id="1",
+    )
+    for state in CardClick.State.values:
+        sent.clicks.create(
+            userid="1", key="1", state=state, errcode=60140, errmsg="1" if state == "failed" else ""
+        )
+    return sent
+
+
 PAGES = """
 /admin/ /admin/contacts/contact/ /admin/contacts/contact/{contact}/change/ /admin/contacts/contact/add/
 /admin/contacts/followuser/ /admin/contacts/employee/ /admin/contacts/employee/{employee}/change/
 /admin/contacts/team/ /admin/contacts/tag/ /admin/contacts/syncrun/ /admin/contacts/syncrun/{run}/change/
 /admin/contacts/syncrun/{run}/found/
 /admin/messaging/message/ /admin/messaging/message/{message}/change/ /admin/messaging/delivery/
-/admin/messaging/message/{message}/approve/
+/admin/messaging/message/{message}/approve/ /admin/messaging/message/{card}/change/ /admin/messaging/receivedmessage/
 /admin/messaging/message/send/start/text/?contact={contact}
 /admin/messaging/message/send/start/miniprogram_notice/?contact={contact}
 /admin/messaging/template/ /admin/messaging/template/add/ /admin/messaging/template/add/?msgtype=miniprogram_notice

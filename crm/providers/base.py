@@ -200,6 +200,17 @@ class Provider(ABC):
         """Let nobody confirm the mass send any more; what was confirmed stays sent. Twice does no harm."""
         raise Unsupported("This provider has no call that stops a mass send.")
 
+    def update_card(self, response_code: str, userids: Sequence[str], replace_name: str) -> None:
+        """Let the button of a card say `replace_name` on the phones of `userids`; it cannot be pressed any more.
+
+        A `response_code` counts once: 60140 says that it was used, or is too old.
+        """
+        raise Unsupported("This provider has no call that changes a card.")
+
+    def download_media(self, media_id: str) -> bytes:
+        """The bytes of a temporary file, such as one that an employee sent; at most 10 MiB. 40007: it is gone."""
+        raise Unsupported("This provider has no call that hands out a file.")
+
     @staticmethod
     @abstractmethod
     def check_media(kind: str, data: bytes) -> list[Problem]:

@@ -203,6 +203,7 @@ class TemplateCard(_Content):
     checkbox: Checkbox | None = None
     select_list: tuple[Selection, ...] = ()
     submit_button: SubmitButton | None = None
+    replace_text: str = ""  # what the button says to who has pressed it; no part of what is sent
     enable_id_trans: Switch = 0
 
 

@@ -289,6 +289,33 @@ class Forged(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What a person wrote to an app: of the fields, those of its kind. `media_id` is good for 3 days."""
+
+    text: str = ""
+    media_id: str = ""
+    title: str = ""
+    description: str = ""
+    url: str = ""
+    label: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A button of a card that somebody pressed. `response_code` changes that person's card, once.
+
+    `selected` is {key of the question: ids of the options}.
+    """
+
+    task_id: str
+    key: str
+    response_code: str
+    selected: dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A genuine call. `kind` is MsgType, or Event and ChangeType with a dot; `fields` what stands right in it.
 

@@ -44,6 +44,35 @@ def _card(title: object, description: object, button: object) -> str:
     )
 
 
+def template_card(card: Mapping[str, Any], hidden: str, buttons: list[tuple[str, str]]) -> str:
+    """A card; `hidden` are the inputs that a press of one of its `buttons`, (key, words), sends along."""
+    title = card.get("main_title") or {}
+    rows = "".join(
+        f"<dt>{escape(str(each.get('keyname', '')))}</dt><dd>{escape(str(each.get('value', '')))}</dd>"
+        for each in card.get("horizontal_content_list") or []
+    )
+    questions = [*(card.get("select_list") or []), card.get("button_selection"), card.get("checkbox")]
+    choices = "".join(_choice(each) for each in questions if each) if buttons else ""
+    presses = "".join(
+        f'<button name="key" value="{escape(key)}">{escape(words)}</button> ' for key, words in buttons
+    )
+    foot = f"<button disabled>{escape(str(card['replaced']))}</button>" if "replaced" in card else presses
+    return (
+        f'<form class="card" method="post" action="/_sim/press/">{hidden}<h3>{escape(str(title.get("title", "")))}</h3>'
+        f"<p>{escape(str(title.get('desc') or card.get('sub_title_text') or ''))}</p>"
+        f"{f'<dl>{rows}</dl>' if rows else ''}{choices}{f'<footer>{foot}</footer>' if foot else ''}</form>"
+    )
+
+
+def _choice(question: Mapping[str, Any]) -> str:
+    options = "".join(
+        f'<option value="{escape(str(each.get("id", "")))}">{escape(str(each.get("text", "")))}</option>'
+        for each in question.get("option_list") or []
+    )
+    name, title = escape(str(question.get("question_key", ""))), escape(str(question.get("title", "")))
+    return f'<label>{title} <select name="q.{name}">{options}</select></label>'
+
+
 def _notice(content: Mapping[str, Any]) -> str:
     """A mini-program notice: title, description, rows (the first large when emphasised), appid and page."""
     items = list(content["content_item"])

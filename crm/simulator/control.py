@@ -10,6 +10,7 @@ from crm.simulator.exchange import Answer, JsonObject, Request, json_answer
 from crm.simulator.pictures import avatar, qr_code
 from crm.simulator.records import Callback, ContactWay
 from crm.simulator.truth import message_truth, task_truth, truth
+from crm.simulator.wecom import cards
 from crm.simulator.wecom.mass import confirm
 from crm.simulator.world import Corp, World
 
@@ -107,14 +108,20 @@ class Control:
         return {"ok": True}
 
     def app_event(self, request: Request) -> object:
-        """A member writes to the app or presses something in it; or a customer group changes."""
-        told = self._body(request)
+        """A member writes to the app or presses something in it; or a customer group changes.
+
+        From the form of a phone it is a text, and the browser is led back to the page.
+        """
+        form = _form(request)
+        told = form | {"kind": "text", "fields": {"Content": form["text"]}} if form else self._body(request)
         corp = self._corp(told.get("corp"))
         if "userid" in told and corp.employee(told["userid"]) is None:
             raise LookupError(f"no employee {told['userid']}")
         now, number = self.world.clock.seconds(), corp.next_n()
         corp.tell(events.on_order(told, now, agentid=corp.spec.agentid, number=number))
         self.world.emit(corp)
+        if form:
+            return Answer(status=303, headers={"Location": f"/_sim/?corp={corp.spec.corp}"})
         return {"ok": True}
 
     def _way(self, request: Request) -> tuple[Corp, ContactWay]:
@@ -220,6 +227,22 @@ class Control:
             return Answer(status=303, headers={"Location": f"/_sim/?corp={corp}#tasks"})
         return {"ok": True} | done
 
+    def press(self, request: Request) -> object:
+        """A member presses a button of a card on the phone; from the page's form, the browser is led back to it."""
+        told = _form(request) or self._body(request)
+        corp, number = self._corp(told.get("corp")), int(told["n"])
+        message = next((each for each in corp.messages if each.n == number), None)
+        if message is None:
+            raise LookupError(f"no message {number}")
+        chosen = told.get("selected") or {
+            name.removeprefix("q."): [value] for name, value in told.items() if name.startswith("q.")
+        }
+        corp.tell(cards.press(corp, message, str(told["key"]), chosen, at=self.world.clock.seconds()))
+        self.world.emit(corp)
+        if _is_form(request):
+            return Answer(status=303, headers={"Location": f"/_sim/?corp={corp.spec.corp}"})
+        return {"ok": True}
+
     def add_poison(self, request: Request) -> object:
         """Serve a hostile item in place of a contact's, or on top of a page of a member's listing."""
         told = self._body(request)
@@ -309,6 +332,7 @@ CALLS: dict[tuple[str, str], Call] = {
     ("GET", "messages"): Control.read_messages,
     ("GET", "tasks"): Control.read_tasks,
     ("POST", "confirm"): Control.confirm_task,
+    ("POST", "press"): Control.press,
     ("GET", "callbacks"): Control.read_callbacks,
     ("POST", "callbacks"): Control.set_callback,
     ("DELETE", "callbacks"): Control.forget_callbacks,

@@ -7,9 +7,10 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
-from crm.simulator.bubbles import bubble
+from crm.simulator.bubbles import bubble, template_card
 from crm.simulator.phones_style import STYLE
 from crm.simulator.records import ContactWay, MassPart, MassTask, Message
+from crm.simulator.wecom.cards import buttons_of
 from crm.simulator.world import Corp, World
 
 _CHINA = timezone(timedelta(hours=8))
@@ -90,7 +91,18 @@ def _phone(corp: Corp, kind: str, to: str, name: str, messages: list[Message]) -
         f'<article class="phone"><div class="who"><img src="{escape(picture)}" alt="" width="40" height="40">'
         f'<div><b>{escape(name)}</b><span class="kind {kind}">{label}</span>'
         f"<small>{escape(work)}</small><code>{escape(to)}</code></div></div>"
-        f'<div class="screen">{bubbles}{note}</div></article>'
+        f'<div class="screen">{bubbles}{note}</div>{_writing(corp, to) if kind == "employee" else ""}</article>'
+    )
+
+
+def _writing(corp: Corp, userid: str) -> str:
+    """What an employee writes goes to the app."""
+    return (
+        '<form class="write" method="post" action="/_sim/app-events/">'
+        f'<input type="hidden" name="corp" value="{escape(corp.spec.corp)}">'
+        f'<input type="hidden" name="userid" value="{escape(userid)}">'
+        '<input name="text" maxlength="600" required placeholder="写给应用 write to the app" aria-label="写给应用">'
+        "<button>发送</button></form>"
     )
 
 
@@ -100,8 +112,20 @@ def _row(corp: Corp, message: Message) -> str:
     return (
         f'<div class="row{" gone" if message.recalled else ""}"><div class="meta">{escape(sender)} · '
         f"{_time(message.at)} · {escape(message.msgtype)}{recalled}</div>"
-        f"{bubble(message.msgtype, message.content)}</div>"
+        f"{_pressable(corp, message) or bubble(message.msgtype, message.content)}</div>"
     )
+
+
+def _pressable(corp: Corp, message: Message) -> str:
+    """A card with the buttons that can be pressed; "" for any other message."""
+    if message.msgtype != "template_card":
+        return ""
+    hidden = (
+        f'<input type="hidden" name="corp" value="{escape(corp.spec.corp)}">'
+        f'<input type="hidden" name="n" value="{message.n}">'
+    )
+    buttons = [] if message.recalled else buttons_of(message.content)
+    return template_card(message.content, hidden, buttons)
 
 
 def _time(unix: int) -> str:

@@ -40,6 +40,9 @@ main{max-width:1240px;margin:0 auto;padding:16px}
 .kind small{display:inline}
 .kind.contact{border-color:var(--accent)}
 .screen{background:var(--chat);padding:12px;max-height:480px;overflow:auto}
+.write{display:flex;gap:8px;padding:10px 12px;border-top:1px solid var(--line)}
+.write input{flex:1;min-width:0;padding:8px 10px;border:1px solid var(--line);border-radius:8px;font:inherit;
+  background:var(--ground);color:inherit}
 .row{margin-bottom:14px}
 .meta{font-size:.72em;color:var(--soft);margin-bottom:3px}
 .bubble{background:var(--paper);border-radius:4px 12px 12px 12px;padding:8px 12px;display:inline-block;
@@ -51,6 +54,7 @@ main{max-width:1240px;margin:0 auto;padding:16px}
 .card p{margin:0 0 8px;color:var(--soft);white-space:pre-wrap}
 .card footer{border-top:1px solid var(--line);margin:8px -14px 0;padding:7px 14px;font-size:.78em;
   color:var(--soft)}
+.card button:disabled{background:var(--line);color:var(--soft);cursor:default}
 .emphasis{text-align:center;padding:6px 0 10px}
 .emphasis b{display:block;font-size:1.5em;line-height:1.2}
 .emphasis span{font-size:.8em;color:var(--soft)}

@@ -203,6 +203,16 @@ class Welcome:
 
 
 @dataclass(slots=True)
+class CardCode:
+    """A response_code: once, it changes a card on the phones it went to; that of a press on one phone only."""
+
+    msgid: str
+    at: int
+    userid: str = ""
+    is_used: bool = False
+
+
+@dataclass(slots=True)
 class Media:
     media_id: str
     type: str

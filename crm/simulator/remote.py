@@ -112,6 +112,10 @@ class Simulator:
         """A member's message or press, for example `app_event(corp, "text", userid=…, fields={"Content": …})`."""
         self.post("/_sim/app-events/", told | {"corp": corp, "kind": kind})
 
+    def press(self, corp: str, n: int, key: str, **told: Any) -> None:
+        """Somebody presses the button `key` of the card that is message `n`; `selected` says what else was chosen."""
+        self.post("/_sim/press/", told | {"corp": corp, "n": n, "key": key})
+
     def scan(self, config_id: str, **fields: Any) -> Any:
         """A new customer scans the code of a contact way: `external_userid` and the `userid` they talk to."""
         return self.post(f"/_sim/scan/{config_id}/", fields)

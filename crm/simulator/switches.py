@@ -47,6 +47,7 @@ class Switches:
     callback_seed: int = 1
     verify_timeout: float = 1.0
     welcome_seconds: float = 20.0
+    response_code_seconds: float = 72 * 3600.0
     # contact ways
     contact_way_quota: int = 500_000
     temp_way_quota_day: int = 100_000

@@ -15,6 +15,7 @@ from crm.simulator.journal import Journal
 from crm.simulator.limits import Gate, Windows
 from crm.simulator.records import (
     Callback,
+    CardCode,
     Contact,
     ContactWay,
     Department,
@@ -54,6 +55,7 @@ class Corp:
         self.callback: Callback | None = None
         self.untold: list[Event] = []  # what people did since the sender was last given something
         self.welcomes: dict[str, Welcome] = {}
+        self.card_codes: dict[str, CardCode] = {}
         self.greeted: set[tuple[str, str]] = set()  # (external_userid, userid) who talk already
         self.last_n = 0
         self.revision = 0

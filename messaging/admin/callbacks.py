@@ -19,9 +19,10 @@ from crm.admin_base import OversightMixin, ReadOnlyAdmin, is_administrator
 from crm.admin_cells import DASH, badge, moment, two_lines
 from crm.admin_words import provider_sentence
 from crm.providers.records import Forged
-from crm.providers.wecom.callback import fields_of
+from crm.providers.wecom.callback import told_in
 from messaging import inbox
 from messaging.models import Callback
+from messaging.models.callbacks import FROM_PEOPLE
 
 KINDS: Final = {
     "change_external_contact.add_external_contact": _("contact added"),
@@ -48,6 +49,7 @@ KINDS: Final = {
 }
 
 MOST_WORDS: Final = 600
+TELLING: Final = ("Content", "Title", "Label", "EventKey", "State")
 STATES: Final = dict(Callback.State.choices) | {Callback.State.QUEUED.value: _("not worked out yet")}
 
 
@@ -66,7 +68,7 @@ class KindFilter(ChoiceFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         about = self.value()
         if about == "people":
-            return queryset.filter(kind__in=inbox.FROM_PEOPLE)
+            return queryset.filter(kind__in=FROM_PEOPLE)
         return queryset.filter(kind__startswith=about) if about in dict(self.options) else queryset
 
 
@@ -134,7 +136,7 @@ class CallbackAdmin(OversightMixin, ReadOnlyAdmin):
     @admin.display(description=_("what"))
     def kind_cell(self, row: Any) -> SafeString:
         name = KINDS.get(row.kind) or KINDS.get(row.kind.partition(".")[0])
-        return two_lines(name or row.kind, row.kind if name and row.kind not in inbox.FROM_PEOPLE else "")
+        return two_lines(name or row.kind, row.kind if name and row.kind not in FROM_PEOPLE else "")
 
     @admin.display(description=_("about"))
     def about_cell(self, row: Any) -> SafeString:
@@ -160,8 +162,8 @@ class CallbackAdmin(OversightMixin, ReadOnlyAdmin):
 
 
 def words_of(row: Callback) -> str:
-    """What a person wrote, or the `state` with which a contact came."""
+    """What a person wrote or pressed, or the `state` with which a contact came."""
     with suppress(Forged):
-        fields = fields_of(row.body.encode())
-        return fields.get("Content") or fields.get("Title") or fields.get("Label") or fields.get("State", "")
+        fields = told_in(row.body.encode())
+        return next((fields[name] for name in TELLING if fields.get(name)), "")
     return ""

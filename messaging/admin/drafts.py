@@ -25,6 +25,7 @@ class Draft:
 
     `content` is the JSON form of what the form made.
 
+    `agent` is the agentid of the app it goes through; without one it is the corp's first.
     Of `template`, an id, only the variables still matter: `content` is what it said, or what was made of that.
     """
 
@@ -35,6 +36,7 @@ class Draft:
     content: dict[str, Any] = field(default_factory=dict)
     template: int | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    agent: str | None = None
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -62,14 +64,26 @@ class Draft:
 
     def preview(self, user: Any, content: Content) -> outbox.Preview:
         """What sending `content` would do; as a template where it began from one."""
-        asked: dict[str, Any] = {"user": user, "corp": self.corp(), "content": content, **self.chosen}
+        asked: dict[str, Any] = {
+            "user": user,
+            "corp": self.corp(),
+            "content": content,
+            "agent": self.agent,
+            **self.chosen,
+        }
         if self.template is None:
             return outbox.preview(**asked)
         return outbox.preview_from_template(variables=self._given(content), **asked)
 
     def compose(self, *, user: Any, actor: str, **to: Any) -> Message:
         """Send it; the first message where there are several."""
-        asked: dict[str, Any] = {"user": user, "actor": actor, "corp": self.corp(), "content": self.parsed}
+        asked: dict[str, Any] = {
+            "user": user,
+            "actor": actor,
+            "corp": self.corp(),
+            "content": self.parsed,
+            "agent": self.agent,
+        }
         if self.template is None:
             return outbox.compose(**asked, **to)
         return outbox.compose_from_template(variables=self._given(self.parsed), **asked, **to)[0]

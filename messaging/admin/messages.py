@@ -28,6 +28,7 @@ from messaging import control, errands, figures
 from messaging.admin import waiting
 from messaging.admin.approval import ApprovalFilter, ApprovalMixin
 from messaging.admin.phone import shown
+from messaging.admin.pressed import pressed
 from messaging.admin.sending import SendingMixin, everybody_of
 from messaging.admin.targets import name_targets
 from messaging.admin.usage import UsageMixin, may_see_usage, tally_badges
@@ -368,6 +369,7 @@ def message_context(request: HttpRequest, message: Message) -> dict[str, Any]:
         "mass": figures.mass_progress(message),
         "is_held": is_held(message),
         "is_open": message.state == Message.State.OPEN,
+        "clicks": pressed(message, is_hidden=hides_body(request)),
         "errands": list(message.errands.all()),
         "offers": _offers(request, message),
         "may_resolve": request.user.has_perm(control.RESOLVE),

@@ -20,7 +20,7 @@ from crm.admin_base import actor_of
 from crm.admin_forms import is_id
 from crm.connections import can
 from crm.errors import CrmError
-from crm.models import Corp
+from crm.models import Agent, Corp
 from crm.providers.base import Capability
 from crm.providers.content import MiniprogramNotice
 from messaging import control, library, outbox, wording
@@ -194,6 +194,7 @@ class SendingMixin:
                     corp=draft.corp(),
                     employees=[me.userid],
                     content=preview.content,
+                    agent=draft.agent,
                 ),
             )
             messages.success(request, _now("It is on its way to your own phone."))
@@ -250,8 +251,15 @@ def _named(request: HttpRequest, msgtype: str) -> Draft | None:
     for name, (to_kind, field, rows) in kinds.items():
         if is_id(pk := request.GET.get(name, "")):
             row = rows.filter(pk=int(pk)).values_list("corp_id", field).first()
-            return Draft(msgtype, to_kind, row[0], [row[1]]) if row else None
+            return _through(request, Draft(msgtype, to_kind, row[0], [row[1]])) if row else None
     return None
+
+
+def _through(request: HttpRequest, draft: Draft) -> Draft | None:
+    """`draft`, to go through the app that the address names; None where the corp has no such app."""
+    draft.agent = request.GET.get("agent")
+    has_it = draft.agent is None or Agent.objects.filter(corp=draft.corp_id, agentid=draft.agent).exists()
+    return draft if has_it else None
 
 
 def everybody_of(request: HttpRequest) -> QuerySet[Corp]:

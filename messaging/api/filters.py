@@ -3,7 +3,7 @@
 import django_filters
 
 from crm.api.filters import YesNo, moment, whole, words
-from messaging.models import Delivery, MediaFile, Message, Template
+from messaging.models import Delivery, MediaFile, Message, ReceivedMessage, Template
 
 
 class MessageFilters(django_filters.FilterSet):
@@ -23,6 +23,15 @@ class MediaFilters(django_filters.FilterSet):
     corp = words("corp__corpid", about="corpid")
     kind = words("kind", choices=MediaFile.Kind.values)
     is_active = YesNo("is_active")
+
+
+class ReceivedFilters(django_filters.FilterSet):
+    corp = words("corp__corpid", about="corpid")
+    agent = words("agent__agentid", about="agentid")
+    kind = words("kind", choices=ReceivedMessage.Kind.values)
+    userid = words("userid", about="userid of the writer")
+    received_after = moment("received_at", lookup_expr="gt")
+    received_before = moment("received_at", lookup_expr="lt")
 
 
 class DeliveryFilters(django_filters.FilterSet):

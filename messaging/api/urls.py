@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from messaging.api import media, templates, views
+from messaging.api import media, received, templates, views
 
 urlpatterns = [
     path("messages/", views.Messages.as_view(), name="messages"),
@@ -21,6 +21,9 @@ urlpatterns = [
         views.Resolve.as_view(),
         name="delivery-resolve",
     ),
+    path("received-messages/", received.ReceivedMessages.as_view(), name="received-messages"),
+    path("received-messages/<str:pk>/", received.OneReceivedMessage.as_view(), name="received-message"),
+    path("received-messages/<str:pk>/content/", received.ReceivedContent.as_view(), name="received-content"),
     path("templates/", templates.Templates.as_view(), name="templates"),
     path("templates/<str:pk>/", templates.OneTemplate.as_view(), name="template"),
     path("media/", media.Media.as_view(), name="media"),

@@ -1,5 +1,7 @@
 """What the provider called to say."""
 
+from typing import ClassVar, Final
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -7,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.fields import EncryptedTextField
 from crm.models import Agent, Corp
+from messaging.querysets import ReceivedMessageManager
 
 
 class Callback(models.Model):
@@ -49,7 +52,39 @@ class Callback(models.Model):
             models.Index(
                 fields=("corp", "next_attempt_at"), name="callback_queued", condition=Q(state="queued")
             ),
+            # What people write is a trickle in a stream of events.
+            models.Index(
+                fields=("id",),
+                name="callback_from_people",
+                condition=Q(kind__in=("text", "image", "voice", "video", "location", "link")),
+            ),
         )
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.kind}"
+
+
+class ReceivedMessage(Callback):
+    """A callback that is a message: what an employee wrote or sent to an app."""
+
+    class Kind(models.TextChoices):
+        TEXT = "text", _("text")
+        IMAGE = "image", _("image")
+        VOICE = "voice", _("voice message")
+        VIDEO = "video", _("video")
+        LOCATION = "location", _("location")
+        LINK = "link", _("link")
+
+    objects: ClassVar[ReceivedMessageManager] = ReceivedMessageManager()
+
+    class Meta:
+        proxy = True
+        verbose_name = _("message from a person")
+        verbose_name_plural = _("messages from people")
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return f"#{self.pk} {self.Kind(self.kind).label}"
+
+
+FROM_PEOPLE: Final = frozenset(ReceivedMessage.Kind.values)

@@ -52,6 +52,8 @@ class Message(models.Model):
     to_kind = models.CharField(_("to"), max_length=16, choices=ToKind)
     msgtype = models.CharField(_("type"), max_length=32, choices=Type)
     content = models.JSONField(_("content"))
+    # That of a template card: what a press of its buttons is told with.
+    task_id = models.CharField(max_length=128, blank=True, editable=False, db_default="")
     state = models.CharField(_("state"), max_length=16, choices=State, default=State.OPEN)
     not_before = models.DateTimeField(_("not before"), null=True, blank=True)
     expires_at = models.DateTimeField(_("not after"), null=True, blank=True)
@@ -92,7 +94,10 @@ class Message(models.Model):
             ("broadcast_message", "Can write to everybody and to member tags"),
         )
         # What the sweep looks for every few seconds, however many messages have ended.
-        indexes = (models.Index(fields=("id",), name="message_open", condition=Q(state="open")),)
+        indexes = (
+            models.Index(fields=("id",), name="message_open", condition=Q(state="open")),
+            models.Index(fields=("task_id",), name="message_card", condition=~Q(task_id="")),
+        )
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.get_msgtype_display()}"

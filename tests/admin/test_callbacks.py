@@ -61,6 +61,15 @@ def test_an_event_is_named_in_the_readers_words(sun: Browser, line: Wire) -> Non
         assert words in page, words
 
 
+def test_which_menu_item_was_pressed_stands_with_it(sun: Browser, line: Wire) -> None:
+    assert line.call(line.event("click", FromUserName="wang", EventKey="menu-stock")).status_code == 200
+    assert line.call(line.event("view", FromUserName="wang", EventKey="https://a.test/p")).status_code == 200
+    assert line.call(line.event("enter_agent", FromUserName="wang")).status_code == 200
+    page = sun.text(LIST)
+    for words in ("menu item pressed", "menu-stock", "menu link opened", "https://a.test/p", "app opened"):
+        assert words in page, words
+
+
 def test_an_auditor_sees_the_calls_but_not_the_words(cast: Cast, called: None) -> None:
     page = cast.browser("shen").text(LIST)
     assert "contact edited" in page

@@ -18,6 +18,7 @@ WORK = (
     "contacts/employee/",
     "contacts/tag/",
     "messaging/message/",
+    "messaging/receivedmessage/",
     "messaging/delivery/",
 )
 TEAM = ("contacts/team/", "contacts/syncrun/")

@@ -38,6 +38,11 @@ READS = {
     "media/": (200, 200, 200, 403, 403),
     "media/{media}/": (200, 200, 200, 403, 403),
     "media/{media}/content/": (200, 200, 200, 403, 403),
+    "received-messages/": (200, 200, 200, 200, 403),
+    "received-messages/{received_of_lin}/": (200, 200, 200, 200, 403),
+    "received-messages/{received_of_lin}/content/": (200, 200, 200, 403, 403),
+    "received-messages/{received_of_qian}/": (404, 404, 200, 200, 403),
+    "received-messages/{received_of_qian}/content/": (404, 404, 200, 403, 403),
     "sync-runs/": (403, 200, 200, 200, 403),
     "sync-runs/{run}/": (403, 200, 200, 200, 403),
     "sync-runs/{run}/quarantine/": (403, 200, 200, 200, 403),
@@ -91,6 +96,8 @@ def ids(cast: Cast) -> dict[str, int]:
     found["urgent_of_zhao"] = asks.json()["id"]
     found["template"] = factories.template(cast.corp).pk
     found["media"] = factories.media_file(cast.corp).pk
+    for name in ("lin", "qian"):
+        found[f"received_of_{name}"] = factories.received(cast.corp, name, kind="image").pk
     found["run"] = SyncRun.objects.create(corp=cast.corp, trigger="command", state="complete").pk
     return found
 
@@ -193,6 +200,8 @@ def test_an_odd_id_is_404(sun: Caller, odd: str) -> None:
         "templates/{}/",
         "media/{}/",
         "media/{}/content/",
+        "received-messages/{}/",
+        "received-messages/{}/content/",
         "contacts/{}/timeline/",
     ):
         assert sun.get(path.format(odd)).status_code == 404

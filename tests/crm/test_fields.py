@@ -7,6 +7,7 @@ from django.db import connection
 from crm.env import parse_field_keys
 from crm.fields import Undecryptable, decrypt, encrypt
 from crm.models import Agent, Corp
+from messaging.models import ReceivedFile
 from tests import factories
 
 OLD = {"old": b"o" * 32}
@@ -57,6 +58,20 @@ def test_phones_are_a_list_again_after_the_database(corp: Corp) -> None:
     row = factories.follow(factories.contact(corp), factories.employee(corp), remark_mobiles=["13900000001"])
     row.refresh_from_db()
     assert row.remark_mobiles == ["13900000001"]
+
+
+def test_bytes_are_read_back_with_the_key_they_were_stored_with(corp: Corp, settings: object) -> None:
+    settings.CRM_FIELD_KEYS = OLD  # type: ignore[attr-defined]
+    factories.agent(corp, agentid="1")
+    factories.received(corp, "lin", "image")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT data FROM messaging_receivedfile")
+        assert bytes(cursor.fetchone()[0]).startswith(b"v1.old.")
+    settings.CRM_FIELD_KEYS = NEW | OLD  # type: ignore[attr-defined]
+    assert ReceivedFile.objects.get().data == factories.PNG
+    settings.CRM_FIELD_KEYS = NEW  # type: ignore[attr-defined]
+    with pytest.raises(Undecryptable, match="no key 'old'"):
+        assert ReceivedFile.objects.get().data
 
 
 @pytest.mark.parametrize("text", ["", "a", "a:b", "a:" + "A" * 8, ":" + "A" * 44])

@@ -265,12 +265,19 @@ def test_what_an_attachment_must_have(attachment: Attachment, names: set[str]) -
         (Textcard("t", "d", "crm.example"), "/textcard/url", "no_scheme"),
         (News((Article("t", url="crm.example"),)), "/news/articles/0/url", "no_scheme"),
         (replace(BUTTONS, task_id="a b"), f"{CARD}/task_id", "bad_task_id"),
+        (replace(TEXT_NOTICE, replace_text="Taken"), f"{CARD}/replace_text", "unsupported_option"),
         (replace(TEXT_NOTICE, main_title=Title("a\0")), f"{CARD}/main_title/title", "invalid_characters"),
         (Text("a", attachments=(LINK,)), "/attachments", "unsupported_option"),
     ],
 )
 def test_what_employees_cannot_be_sent(content: Content, pointer: str, code: str) -> None:
     assert messages.employee_problems(content) == [Problem(pointer, code)]
+
+
+def test_what_a_pressed_button_says_has_a_length_of_ours() -> None:
+    (found,) = messages.employee_problems(replace(BUTTONS, replace_text="汉" * 43))
+    assert (found.pointer, found.code, found.params["limit"]) == (f"{CARD}/replace_text", "too_long", 128)
+    assert not messages.employee_problems(replace(BUTTONS, replace_text="汉" * 42))
 
 
 def test_contacts_take_text_and_notices_alone() -> None:

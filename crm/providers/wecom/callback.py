@@ -54,7 +54,7 @@ def open_signed_event(
     """What a call in the mode of document 004 says. Its signature does not cover the body, so a nonce counts once."""
     told = _single(query)
     _authentic(told, keys, now, "signature")
-    fields = _json_fields(body) if body.lstrip()[:1] == b"{" else fields_of(body)
+    fields = told_in(body)
     if fields.get("ToUserName", corpid) != corpid:
         raise Forged("for another corp")
     return _notice(body, fields, identity=f"{told['timestamp']} {told['nonce']}".encode())
@@ -97,8 +97,17 @@ def _authentic(
     return fitting[0]
 
 
+def told_in(message: bytes) -> dict[str, str]:
+    """What stands right in a message, which is XML, or JSON in the mode of document 004."""
+    return _json_fields(message) if message.lstrip()[:1] == b"{" else fields_of(message)
+
+
 def fields_of(xml: bytes) -> dict[str, str]:
     """{name: text} of the elements right below the root."""
+    return {each.tag: (each.text or "").strip() for each in root_of(xml)}
+
+
+def root_of(xml: bytes) -> Element:
     if b"\0" in xml:
         raise Forged("not UTF-8")
     parser = XMLParser(target=_Shallow(), forbid_dtd=True)
@@ -107,7 +116,7 @@ def fields_of(xml: bytes) -> dict[str, str]:
         root: Element = parser.close()
     except (ParseError, DefusedXmlException, ValueError, LookupError):
         raise Forged("not XML that we read") from None
-    return {each.tag: (each.text or "").strip() for each in root}
+    return root
 
 
 class _Shallow(TreeBuilder):

@@ -9,6 +9,7 @@ from crm.providers.wecom.measuring import advised_characters, most_bytes, most_e
 
 TITLE_LENGTH, DESC_LENGTH = 36, 44  # advised
 TASK_ID_BYTES = 128
+REPLACE_BYTES = 128  # ours: the provider names no limit
 ENTRIES = {
     "horizontal_content_list": 6,
     "jump_list": 3,
@@ -41,6 +42,9 @@ def card_problems(card: TemplateCard) -> Iterator[Problem]:
     if card.main_title is not None:
         yield from advised_characters(f"{at}/main_title/title", card.main_title.title, TITLE_LENGTH)
         yield from advised_characters(f"{at}/main_title/desc", card.main_title.desc, DESC_LENGTH)
+    if card.replace_text and card.card_type not in INTERACTIVE:
+        yield Problem(f"{at}/replace_text", "unsupported_option")
+    yield from most_bytes(f"{at}/replace_text", card.replace_text, REPLACE_BYTES)
     for name, limit in ENTRIES.items():
         yield from most_entries(f"{at}/{name}", getattr(card, name), limit)
     if card.checkbox is not None:

@@ -98,6 +98,22 @@ class WeComClient(Provider):
     def recall(self, msgid: str) -> None:
         self._caller.write("message/recall", encode({"msgid": msgid}))
 
+    def update_card(self, response_code: str, userids: Sequence[str], replace_name: str) -> None:
+        told: dict[str, Any] = {
+            "userids": list(userids),
+            "response_code": response_code,
+            "button": {"replace_name": replace_name},
+        }
+        if self._agentid.isdigit():
+            told["agentid"] = int(self._agentid)
+        answer = self._caller.write("message/update_template_card", encode(told))
+        missed = {each.lower() for each in ids(answer.data.get("invaliduser"))}
+        if all(each.lower() in missed for each in userids):
+            raise Refused("Everybody is named in invaliduser.", errcode=NOBODY_VALID)
+
+    def download_media(self, media_id: str) -> bytes:
+        return self._caller.fetch("media/get", query={"media_id": media_id})
+
     @staticmethod
     def check_media(kind: str, data: bytes) -> list[Problem]:
         return list(file_problems(kind, data))

@@ -190,6 +190,7 @@ def mass_body(content: Content, *, to: Sequence[str], sender: str) -> bytes:
 
 def _payload(content: Content) -> dict[str, Any]:
     payload = content.as_json()
+    payload.get("template_card", {}).pop("replace_text", None)
     items = payload.get("miniprogram_notice", {}).get("content_item")
     if items:
         kept = [item for item in items if item["key"] or item["value"]]

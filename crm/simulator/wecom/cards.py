@@ -1,10 +1,13 @@
-"""Template cards: what each of the five kinds must have, and how much of it."""
+"""Template cards: what each of the five kinds must have and how much of it, a press of a button, and what follows."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from crm.simulator.wecom.call import Refused
+from crm.simulator.events import Event, on_order
+from crm.simulator.records import CardCode, Message
+from crm.simulator.wecom.call import Call, Refused, ok
+from crm.simulator.world import Corp
 
 INTERACTIVE = ("button_interaction", "vote_interaction", "multiple_interaction")
 _CARD_TYPES = ("text_notice", "news_notice", *INTERACTIVE)
@@ -55,3 +58,50 @@ def _list(told: Mapping[str, Any], name: str) -> list[Any]:
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise Refused(40035, f"{name} must be a list of objects")
     return value
+
+
+def buttons_of(card: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(key, words) of what a member can press on the card; none once it was replaced."""
+    if "replaced" in card:
+        return []
+    told = [*_list(card, "button_list"), *_list(card.get("action_menu") or {}, "action_list")]
+    told += [card["submit_button"]] if isinstance(card.get("submit_button"), dict) else []
+    return [(str(each["key"]), str(each.get("text", ""))) for each in told if each.get("key")]
+
+
+def press(corp: Corp, message: Message, key: str, selected: Mapping[str, list[str]], *, at: int) -> Event:
+    """The member whose phone it is presses a button of the card. Raises ValueError where there is no such button."""
+    card = message.content
+    if message.msgtype != "template_card" or message.recalled:
+        raise ValueError("there is no card to press")
+    if key not in dict(buttons_of(card)):
+        raise ValueError(f"the card has no button {key!r} to press")
+    code = f"press{corp.next_n()}"
+    corp.card_codes[code] = CardCode(message.msgid, at, message.to)
+    items = [{"QuestionKey": name, "OptionIds": {"OptionId": ids}} for name, ids in selected.items()]
+    told = {"EventKey": key, "TaskId": card.get("task_id", ""), "CardType": card["card_type"]}
+    told |= {"ResponseCode": code, "SelectedItems": {"SelectedItem": items}}
+    order = {"kind": "template_card_event", "userid": message.to, "fields": told}
+    return on_order(order, at, agentid=corp.spec.agentid, number=corp.next_n())
+
+
+def update_template_card(call: Call) -> bytes:
+    """POST message/update_template_card: the button of the card turns grey and says something else."""
+    if call.number("agentid", 0) != call.corp.spec.agentid:
+        raise Refused(301002)
+    userids = call.strings("userids", at_most=1000)
+    name = call.record("button").get("replace_name")
+    if not isinstance(name, str) or not name:
+        raise Refused(40063, "replace_name missing")
+    code = call.corp.card_codes.get(call.text("response_code", missing=40063))
+    if code is None or code.is_used or call.clock.now() - code.at > call.switches.response_code_seconds:
+        raise Refused(60140)
+    known = {member.userid for member in map(call.corp.employee, userids) if member is not None}
+    if not known:
+        raise Refused(81013)
+    code.is_used = True
+    for message in call.corp.messages:
+        if message.msgid == code.msgid and message.to in known & {code.userid or message.to}:
+            message.content = message.content | {"replaced": name}
+    call.corp.changed()
+    return ok(invaliduser=[each for each in userids if call.corp.employee(each) is None])

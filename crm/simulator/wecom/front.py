@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from crm.simulator.exchange import Answer, JsonObject, Request, dumps
 from crm.simulator.faults import NOT_PERFORMED, Fault
 from crm.simulator.spoil import instead, spoil
-from crm.simulator.wecom import customers, directory, listing, mass, media, messages, ways, welcome
+from crm.simulator.wecom import cards, customers, directory, listing, mass, media, messages, ways, welcome
 from crm.simulator.wecom.admission import Visit, admit, check_rates, gettoken, receive
 from crm.simulator.wecom.call import Call, Refused, read_body
 from crm.simulator.wecom.errcodes import WORDS
@@ -62,6 +62,7 @@ ROUTES: dict[str, Route] = {
     "externalcontact/del_contact_way": Route(post=ways.del_contact_way),
     "externalcontact/send_welcome_msg": Route(post=welcome.send_welcome_msg),
     "message/send": Route(post=messages.send),
+    "message/update_template_card": Route(post=cards.update_template_card),
     "message/recall": Route(post=messages.recall),
     "message/get_statistics": Route(post=messages.get_statistics),
     "media/upload": Route(post=media.upload),

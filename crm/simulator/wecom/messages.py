@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
-from crm.simulator.records import Employee, Sent
+from crm.simulator.records import CardCode, Employee, Sent
 from crm.simulator.wecom.call import Call, Refused, ok
 from crm.simulator.wecom.cards import INTERACTIVE
 from crm.simulator.wecom.content import Content, read_content
@@ -62,6 +62,7 @@ def send(call: Call) -> bytes:
         msgid = _deliver(call, receivers, msgtype, content)
     if msgtype == "template_card" and content["card_type"] in INTERACTIVE:
         told["response_code"] = "rc" + msgid
+        call.corp.card_codes.setdefault("rc" + msgid, CardCode(msgid, call.clock.seconds()))
     return ok(**told, msgid=msgid)
 
 
