@@ -62,6 +62,7 @@ def test_answers_are_what_the_document_says(cast: Cast, sun: Caller, schema: dic
     ids["sync-runs"] = run
     ids["templates"] = factories.template(cast.corp).pk
     ids["media"] = factories.media_file(cast.corp).pk
+    ids["received-messages"] = factories.received(cast.corp, "lin", "image").pk
     for path, operations in schema["paths"].items():
         if "get" in operations:
             asked = path.replace("{id}", str(ids.get(path.split("/")[3], "")))
