@@ -35,6 +35,10 @@ class ContactWay(models.Model):
         DELETED = "deleted", _("deleted")
         EXPIRED = "expired", _("expired")
 
+    class Type(models.IntegerChoices):
+        ONE = 1, _("of one employee")
+        SEVERAL = 2, _("of several")
+
     ENDED = (State.DELETED, State.EXPIRED)
 
     corp = models.ForeignKey(
@@ -47,6 +51,8 @@ class ContactWay(models.Model):
         _("remark at the provider"), max_length=30, blank=True, help_text=_("At most 30 characters.")
     )
     token = models.CharField(max_length=30, default=new_token, editable=False)
+    # The provider settles it when the code is made: a code of one employee never leads to another one besides.
+    type = models.PositiveSmallIntegerField(_("type"), choices=Type, default=Type.ONE, editable=False)
     config_id = models.CharField(max_length=64, blank=True, editable=False)
     qr_code = models.CharField(_("address of the QR code"), max_length=512, blank=True, editable=False)
     # The picture behind `qr_code`: fetched by the worker, so that no page sends a reader's browser to the provider.
