@@ -4,6 +4,7 @@ A person whom somebody created here becomes the one who scanned; the tags of the
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from django.utils import timezone
@@ -14,7 +15,7 @@ from contacts.models.ways import TOKEN_PREFIX
 from crm import events
 from crm.events import record
 from crm.models import Corp
-from crm.providers.records import ContactRecord
+from crm.providers.records import CONTACT_FIELDS, ContactRecord
 from crm.queue import ring
 
 WAITING = (Contact.State.PENDING, Contact.State.FAILED)
@@ -46,9 +47,14 @@ class Arrivals:
         if Contact.objects.filter(corp=self.corp, external_userid=external_userid).exists():
             return  # somebody we knew: `note` merges the two
         contact = _waiting(way)
+        # What was typed here of the mirrored fields holds until the provider tells of the person; a name it always has.
+        told = {**_blank(), "external_userid": external_userid}
+        changes = {
+            name: [getattr(contact, name), new] for name, new in told.items() if getattr(contact, name) != new
+        }
         changed = Contact.objects.filter(pk=contact.pk, state__in=WAITING)
-        if changed.update(external_userid=external_userid):
-            changes = {"external_userid": [contact.external_userid, external_userid]}
+        if changed.update(**told):
+            contact.state = Contact.State.ACTIVE  # as the batch is about to write; nobody else is this person
             record([history.of_contact("contact.updated", contact, actor=self.actor, changes=changes)])
 
     def note(self) -> None:
@@ -93,6 +99,14 @@ class Arrivals:
 def _ways(corp: Corp, tokens: set[str]) -> dict[str, ContactWay]:
     rows = ContactWay.objects.filter(corp=corp, token__in=tokens).defer("picture").select_related("contact")
     return {way.token: way for way in rows}
+
+
+@cache
+def _blank() -> Mapping[str, Any]:
+    """A contact of whom nothing but a name is known."""
+    names = [name for name in CONTACT_FIELDS if name != "name"]
+    fields = {field.attname: field for field in Contact._meta.concrete_fields}
+    return {name: fields[name].get_default() for name in names}
 
 
 def _is_waiting(way: ContactWay) -> bool:

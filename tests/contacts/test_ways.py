@@ -27,7 +27,9 @@ def refused(corp: Corp, *userids: str, **fields: Any) -> list[tuple[str, str]]:
 
 
 def verbs() -> list[str]:
-    return list(Event.objects.filter(subject_type="contact_way").order_by("seq").values_list("verb", flat=True))
+    return list(
+        Event.objects.filter(subject_type="contact_way").order_by("seq").values_list("verb", flat=True)
+    )
 
 
 def test_way_when_made_then_the_provider_has_it_as_asked_and_its_picture_is_here(
@@ -46,7 +48,9 @@ def test_way_when_made_then_the_provider_has_it_as_asked_and_its_picture_is_here
     assert verbs() == ["contact_way.created", "contact_way.made"] * 2
 
 
-def test_way_when_of_a_team_then_the_provider_gets_the_department(official_corp: Corp, sim: Simulator) -> None:
+def test_way_when_of_a_team_then_the_provider_gets_the_department(
+    official_corp: Corp, sim: Simulator
+) -> None:
     number = next(each for each in sim.world(official_corp.corpid)["departments"])["id"]
     Team.objects.create(corp=official_corp, department_id=number)
     way = made(official_corp, teams=[number])
