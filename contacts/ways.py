@@ -122,7 +122,8 @@ def change(way: ContactWay, *, user: User, actor: str, **asked: Any) -> ContactW
         texts = {name: str(asked[name]).strip() for name in CHANGEABLE[:2] if name in asked}
         errors += _text_errors(texts)
         errors += _end_errors(asked["expires_at"]) if "expires_at" in asked else []
-        errors += [] if errors else _people_errors(way.corp, named, way)
+        if not errors and asked.keys() & {"employees", "teams"}:
+            errors += _people_errors(way.corp, named, way)
         if errors:
             raise Invalid(_("The contact way cannot be changed."), errors=errors)
         fields = {name: asked[name] for name in CHANGEABLE if name in asked} | texts
