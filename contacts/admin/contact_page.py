@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from contacts.admin import slots, timeline, words
-from contacts.models import Contact, Employee, FollowUser, Tag
+from contacts.models import Contact, ContactWay, Employee, FollowUser, Tag
 from crm import roles
 from crm.admin_words import provider_sentence
 from crm.connections import can
@@ -57,6 +57,20 @@ def page_of(request: HttpRequest, contact: Contact) -> dict[str, Any]:
         "may_read": _may_read(request, contact.corp),
         "stages": FollowUser.Stage.choices,
         "create_error": provider_error(contact.create_error),
+        **_way_of(request, contact),
+    }
+
+
+def _way_of(request: HttpRequest, contact: Contact) -> dict[str, Any]:
+    """The QR code by which a contact created here comes to be, while it has not."""
+    if contact.state not in (Contact.State.PENDING, Contact.State.FAILED):
+        return {}
+    rows = ContactWay.objects.filter(contact=contact)
+    way = rows.defer("picture").first()
+    return {
+        "way": way,
+        "has_picture": rows.filter(picture__isnull=False).exists(),
+        "way_error": provider_error(way.error) if way else "",
     }
 
 

@@ -17,7 +17,7 @@ from crm import roles
 from crm.admin_cells import moment, shown_changes
 from crm.models import Event
 
-OWN_SUBJECTS = ("contact", "follow_user")
+OWN_SUBJECTS = ("contact", "follow_user", "contact_way")
 
 
 def of_contact(
