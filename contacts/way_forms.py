@@ -6,6 +6,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminSelect2MultipleWidget, UnfoldAdminTextInputWidget
 
 from contacts import ways
 from contacts.access import User, reached_teams, visible_tags
@@ -47,12 +48,11 @@ class WayForm(StyledForm):
         label=_("remark at the provider"),
         max_length=ways.REMARK,
         required=False,
-        help_text=_("At most 30 characters; only administrators of WeCom's interfaces see it."),
+        help_text=_("At most 30 characters, kept beside the code at WeCom."),
     )
     expires_at = forms.DateTimeField(
         label=_("ends at"),
         required=False,
-        widget=forms.DateTimeInput({"type": "datetime-local"}),
         help_text=_("The code stops working then. Empty: it works until it is deleted."),
     )
     skip_verify = forms.BooleanField(
@@ -72,6 +72,7 @@ class WayForm(StyledForm):
         **kwargs: Any,
     ) -> None:
         super().__init__(data, initial=_initial(way) if way else None, **kwargs)
+        self.fields["expires_at"].widget = UnfoldAdminTextInputWidget({"type": "datetime-local"})
         own = (
             Corp.objects.filter(pk=way.corp_id)
             if way
@@ -100,7 +101,10 @@ class WayForm(StyledForm):
             field.widget = ChoicesSelectMultiple(f"admin:contacts_{place}_choices", query)
             field.widget.choices = field.choices
         if rooms.exists():
-            self.fields["teams"].queryset = rooms.distinct()  # type: ignore[attr-defined]
+            teams: Any = self.fields["teams"]
+            teams.queryset = rooms.distinct()
+            teams.widget = UnfoldAdminSelect2MultipleWidget({"data-allow-clear": "false"})
+            teams.widget.choices = teams.choices
         else:
             del self.fields["teams"]
         mine = Employee.objects.filter(user=user.pk, corp__in=corps).first()

@@ -126,8 +126,9 @@ class ContactWayAdmin(ScopedAdmin):
     @admin.display(description=_("people came"))
     def arrivals_cell(self, way: Any) -> SafeString:
         if not way.seen_arrivals:
-            return SafeString("0")
-        return link(f"{reverse('admin:contacts_contact_changelist')}?way={way.pk}", way.seen_arrivals)
+            return format_html('<span class="rm-note">{}</span>', _now("nobody yet"))
+        people = ngettext("%(n)d person", "%(n)d people", way.seen_arrivals) % {"n": way.seen_arrivals}
+        return link(f"{reverse('admin:contacts_contact_changelist')}?way={way.pk}", people)
 
     @admin.display(description=_("ends"))
     def ends_cell(self, way: ContactWay) -> SafeString:

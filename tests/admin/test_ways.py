@@ -121,9 +121,18 @@ def test_page_and_list_name_those_within_reach_who_came(cast: Cast, lin: Browser
     assert "Customer of lin" in page
     assert "Customer of qian" not in page
     filtered = f"contacts/contact/?way={way.pk}"
-    assert f'href="/admin/{filtered}">1</a>' in lin.get("contacts/contactway/").content.decode()
+    assert f'href="/admin/{filtered}">1 person</a>' in lin.get("contacts/contactway/").content.decode()
     assert "Customer of lin" in lin.text(filtered)
     assert "Customer of wang" not in cast.browser("sun").text(filtered)
+
+
+def test_contact_page_names_the_campaign_and_not_its_token(cast: Cast, lin: Browser) -> None:
+    way = factories.contact_way(cast.corp, cast.employees["lin"])
+    cast.follows["lin"].state = way.token
+    cast.follows["lin"].save()
+    page = lin.get(f"contacts/contact/{cast.contacts['lin'].pk}/change/").content.decode()
+    assert f'href="/admin/{page_of(way)}"><bdi>Autumn fair</bdi>' in page
+    assert way.token not in page
 
 
 def test_picture_is_shown_and_downloaded_under_the_name_of_the_campaign(cast: Cast, lin: Browser) -> None:
