@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 ('picture', models.BinaryField(null=True)),
                 ('skip_verify', models.BooleanField(default=True, help_text='The person is connected by scanning; otherwise the employee accepts each one.', verbose_name='connects at once')),
                 ('expires_at', models.DateTimeField(blank=True, help_text='The code stops working then. Empty: it works until it is deleted.', null=True, verbose_name='ends at')),
-                ('state', models.CharField(choices=[('pending', 'being made'), ('active', 'open'), ('failed', 'could not be made'), ('deleted', 'deleted'), ('expired', 'expired')], default='pending', max_length=16, verbose_name='state')),
+                ('state', models.CharField(choices=[('pending', 'being made'), ('active', 'in use'), ('failed', 'could not be made'), ('deleted', 'deleted'), ('expired', 'expired')], default='pending', max_length=16, verbose_name='state')),
                 ('error', models.CharField(blank=True, editable=False, max_length=500, verbose_name='error')),
                 ('revision', models.PositiveIntegerField(default=0, editable=False)),
                 ('told_revision', models.PositiveIntegerField(default=0, editable=False)),

@@ -30,7 +30,7 @@ class ContactWay(models.Model):
 
     class State(models.TextChoices):
         PENDING = "pending", _("being made")
-        ACTIVE = "active", _("open")
+        ACTIVE = "active", _("in use")
         FAILED = "failed", _("could not be made")
         DELETED = "deleted", _("deleted")
         EXPIRED = "expired", _("expired")
