@@ -14,7 +14,7 @@ from django.db.models.functions import Lower
 from crm import roles
 
 if TYPE_CHECKING:
-    from contacts.models import Contact, Employee, FollowUser, SyncRun  # noqa: F401  (in string annotations)
+    from contacts.models import Contact, ContactWay, Employee, FollowUser, SyncRun  # noqa: F401  (in string annotations)
 
 User = AbstractBaseUser | AnonymousUser
 
@@ -147,6 +147,24 @@ class SyncRunQuerySet(models.QuerySet["SyncRun"]):
 
     def active(self) -> Self:
         return self.filter(state__in=self.model.ACTIVE)
+
+
+class ContactWayQuerySet(models.QuerySet["ContactWay"]):
+    def visible_to(self, user: User) -> Self:
+        """The ways that lead to an employee whom `user` reaches, by name or by team, and those one made."""
+        if sees_everything(user):
+            return self
+        if not roles.role_of(user):
+            return self.none()
+        way = self.model
+        reached = _reach(user)
+        named = way.employees.through.objects.filter(contactway=OuterRef("pk"), employee__in=reached)
+        teams = way.teams.through.objects.filter(contactway=OuterRef("pk"), team__in=led_team_ids(user))
+        return self.filter(Exists(named) | Exists(teams) | Q(created_by=user.pk))
+
+    def standing(self) -> Self:
+        """Those whose end nobody has asked for."""
+        return self.exclude(state__in=self.model.ENDED)
 
 
 def _follows() -> FollowUserQuerySet:

@@ -15,6 +15,7 @@ from crm.providers import DIALECTS
 from crm.providers import open_provider as open_client
 from crm.providers.base import Capability, Credentials, Provider
 from crm.providers.errors import BadCredential
+from crm.providers.pictures import fetch_picture as fetch
 from crm.providers.records import CallbackKeys, Notice
 from crm.providers.transport import Timeouts
 from crm.providers.wecom import callback
@@ -57,6 +58,13 @@ def open_provider(
         timeouts=Timeouts(connect=connect, read=read, total=total),
         allow_private=settings.CRM_ALLOW_PRIVATE_UPSTREAM,
     )
+
+
+def fetch_picture(url: str) -> bytes:
+    """The picture a provider named by its address. Raises as `crm.providers.pictures.fetch_picture`."""
+    connect, read, total = settings.CRM_HTTP_TIMEOUTS
+    timeouts = Timeouts(connect=connect, read=read, total=total)
+    return fetch(url, timeouts=timeouts, allow_private=settings.CRM_ALLOW_PRIVATE_UPSTREAM)
 
 
 def save_agent(corp: Corp, agentid: str, changes: dict[str, str]) -> tuple[Agent, bool]:

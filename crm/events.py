@@ -8,12 +8,13 @@ from crm.models import Event
 
 VERBS: Final = frozenset(
     {
-        *(f"contact.{what}" for what in ("created", "updated", "lost", "restored", "erased")),
+        *(f"contact.{what}" for what in ("created", "updated", "lost", "restored", "erased", "joined")),
         *(f"follow.{what}" for what in ("started", "updated", "ended", "restored")),
         *(f"tag.{what}" for what in ("created", "updated", "deleted")),
         *(f"employee.{what}" for what in ("created", "updated", "left", "returned")),
         *(f"message.{what}" for what in ("created", "approved", "cancelled", "paused", "resumed")),
         *(f"message.{what}" for what in ("recalled", "reminded", "stopped", "received")),
+        *(f"contact_way.{what}" for what in ("created", "updated", "made", "failed", "deleted", "expired")),
         *(f"template.{what}" for what in ("created", "updated")),
         *(f"media_file.{what}" for what in ("created", "updated")),
         *(
@@ -37,6 +38,7 @@ SUBJECTS: Final = frozenset(
         "template",
         "callback",
         "media_file",
+        "contact_way",
     }
 )
 # What an auditor does not read in a contact or a message is not read in their history either.

@@ -10,12 +10,21 @@ ADMINISTRATOR: Final = "administrator"
 AUDITOR: Final = "auditor"
 ROLES: Final = (SALES, MANAGER, ADMINISTRATOR, AUDITOR)
 
-_READ = ("contacts.view_contact", "contacts.view_followuser", "contacts.view_employee", "contacts.view_tag")
+_READ = (
+    "contacts.view_contact",
+    "contacts.view_followuser",
+    "contacts.view_employee",
+    "contacts.view_tag",
+    "contacts.view_contactway",
+)
 _READ_MESSAGES = ("messaging.view_message", "messaging.view_delivery")
 _WORK = (
     "contacts.add_contact",
     "contacts.change_contact",
     "contacts.change_followuser",
+    "contacts.add_contactway",
+    "contacts.change_contactway",
+    "contacts.delete_contactway",
     "messaging.add_message",
     "messaging.view_template",
     "messaging.view_mediafile",

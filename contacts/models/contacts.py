@@ -136,6 +136,7 @@ class FollowUser(models.Model):
         SYNC = "sync", _("two complete syncs did not find it")
         READ = "read", _("a direct read said so")
         OUT_OF_RANGE = "employee_out_of_range", _("the employee is no longer visible")
+        NOT_CHOSEN = "not_chosen", _("the person added a colleague")
 
     contact = models.ForeignKey(
         Contact,

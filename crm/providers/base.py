@@ -10,9 +10,11 @@ from crm.providers.content import Content
 from crm.providers.errors import Unsupported
 from crm.providers.records import (
     ContactRecord,
+    ContactWayRecord,
     Directory,
     MessageCounts,
     NewContact,
+    NewContactWay,
     Page,
     Problem,
     SendReceipt,
@@ -21,6 +23,7 @@ from crm.providers.records import (
 )
 
 EVERYBODY = "@all"  # all employees the app can see
+_NO_WAYS = "This provider has no contact ways."
 
 
 class Capability(StrEnum):
@@ -37,6 +40,8 @@ class Capability(StrEnum):
     REMIND = "remind"  # of a mass send, and to stop one
     FIND_MASS_MESSAGE = "find_mass_message"  # a mass send whose answer was lost
     WELCOME = "welcome"  # the first message to who has just added an employee
+    CONTACT_WAY = "contact_way"  # a QR code by which people become contacts
+    MARK_TAGS = "mark_tags"
     COUNT_MESSAGES = "count_messages"  # the provider's own count of an app's messages
 
 
@@ -124,6 +129,35 @@ class Provider(ABC):
     @abstractmethod
     def create_contact(self, contact: NewContact) -> str:
         """Create the contact and return its `external_userid`. Raises Unsupported."""
+
+    def add_contact_way(self, way: NewContactWay) -> ContactWayRecord:
+        """Make a QR code. Doing it twice makes two; whose answer was lost is found by its `state`. Not retried."""
+        raise Unsupported(_NO_WAYS)
+
+    def update_contact_way(self, config_id: str, way: NewContactWay) -> None:
+        """Make the way say `way`. One of a single user stays one. Raises Absent when no way has this id."""
+        raise Unsupported(_NO_WAYS)
+
+    def delete_contact_way(self, config_id: str) -> None:
+        """Its code opens nothing any more. Raises Absent when no way has this id (any more)."""
+        raise Unsupported(_NO_WAYS)
+
+    def contact_way(self, config_id: str) -> ContactWayRecord:
+        """One way. Raises Absent."""
+        raise Unsupported(_NO_WAYS)
+
+    def contact_ways(self, *, begin: int, end: int) -> Iterator[str]:
+        """The config_ids of the ways made from `begin` to `end` (Unix seconds)."""
+        raise Unsupported(_NO_WAYS)
+
+    def mark_tags(
+        self, external_userid: str, userid: str, *, add: tuple[str, ...] = (), remove: tuple[str, ...] = ()
+    ) -> None:
+        """Put corp tags (by id) on the employee's relation to the contact, take others off. Twice does no harm.
+
+        Raises Absent (no such relation), Refused (40068: no such tag).
+        """
+        raise Unsupported("This provider has no call that sets tags.")
 
     @abstractmethod
     def check(self, content: Content, *, to_kind: str) -> list[Problem]:

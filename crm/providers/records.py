@@ -184,6 +184,35 @@ class NewContact:
 
 
 @dataclass(frozen=True, slots=True)
+class NewContactWay:
+    """A QR code to make, or what it shall be from now on. `state` comes back in each relation it makes.
+
+    It leads to one of `users` (userids) and of the members of `departments`; at least one is given. Unless it
+    `is_of_several`, which is settled when it is made, it has one user and no department.
+    """
+
+    state: str
+    users: tuple[str, ...] = ()
+    departments: tuple[int, ...] = ()
+    remark: str = ""
+    skip_verify: bool = True
+    is_of_several: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContactWayRecord:
+    """A QR code as the provider tells of it. `qr_code` is the address of its picture."""
+
+    config_id: str
+    state: str = ""
+    qr_code: str = ""
+    remark: str = ""
+    skip_verify: bool = True
+    users: tuple[str, ...] = ()
+    departments: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A recipient the provider named as not reached. `code` is "" or our word (`unlicensed`)."""
 
@@ -273,6 +302,8 @@ LIMITS: Final[dict[str, int]] = {
     "team_name": 255,
     "msgid": 255,
     "errmsg": 500,
+    "config_id": 64,
+    "qr_code": 512,
 }
 
 

@@ -13,9 +13,11 @@ from crm.providers.reading import as_text, ids
 from crm.providers.records import (
     BadItem,
     ContactRecord,
+    ContactWayRecord,
     Directory,
     MessageCounts,
     NewContact,
+    NewContactWay,
     Page,
     Problem,
     SendReceipt,
@@ -26,7 +28,7 @@ from crm.providers.records import (
 from crm.providers.tokens import TokenStore
 from crm.providers.transport import Transport
 from crm.providers.wecom import directory as members
-from crm.providers.wecom import messages
+from crm.providers.wecom import messages, ways
 from crm.providers.wecom.caller import encode
 from crm.providers.wecom.client import PAGE_LIMIT, WeComClient
 from crm.providers.wecom.counts import read_counts
@@ -57,6 +59,8 @@ class Official(WeComClient):
             Capability.FIND_MASS_MESSAGE,
             Capability.COUNT_MESSAGES,
             Capability.WELCOME,
+            Capability.CONTACT_WAY,
+            Capability.MARK_TAGS,
         }
     )
     employees_per_listing = 100
@@ -141,6 +145,26 @@ class Official(WeComClient):
 
     def create_contact(self, contact: NewContact) -> str:
         raise Unsupported("Official WeCom has no call that creates a contact; use a contact way.")
+
+    def add_contact_way(self, way: NewContactWay) -> ContactWayRecord:
+        return ways.add(self._caller, way)
+
+    def update_contact_way(self, config_id: str, way: NewContactWay) -> None:
+        ways.update(self._caller, config_id, way)
+
+    def delete_contact_way(self, config_id: str) -> None:
+        ways.delete(self._caller, config_id)
+
+    def contact_way(self, config_id: str) -> ContactWayRecord:
+        return ways.get(self._caller, config_id)
+
+    def contact_ways(self, *, begin: int, end: int) -> Iterator[str]:
+        return ways.listed(self._caller, begin=begin, end=end)
+
+    def mark_tags(
+        self, external_userid: str, userid: str, *, add: tuple[str, ...] = (), remove: tuple[str, ...] = ()
+    ) -> None:
+        ways.mark_tags(self._caller, external_userid, userid, add=add, remove=remove)
 
     def prepare(self, content: Content, *, to_kind: str) -> Content:
         is_mass = self._is_for_contacts(to_kind)
