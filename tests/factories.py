@@ -13,7 +13,7 @@ from crm import roles
 from crm.keys import SCOPES, make_key
 from crm.models import Agent, ApiKey, Corp
 from crm.providers.file_types import content_type_of
-from messaging.models import MediaFile, Template
+from messaging.models import MediaFile, Template, Welcome
 
 _numbers = count(1)
 
@@ -69,6 +69,19 @@ def template(corp: Corp, words: str = "hello", name: str = "", **fields: Any) ->
         name=name or f"template {next(_numbers)}",
         **{"msgtype": "text", "content": content, **fields},
     )
+
+
+def welcome(
+    corp: Corp, words: str = "hello", *, employees: Iterable[Employee] = (), **fields: Any
+) -> Welcome:
+    """What is said to new contacts: `content`, or a text of `words`."""
+    content = fields.pop("content", None)
+    said = template(corp, words, **({"content": content, "msgtype": content["msgtype"]} if content else {}))
+    made = Welcome.objects.create(
+        corp=corp, **{"name": f"welcome {next(_numbers)}", "template": said, **fields}
+    )
+    made.employees.set(employees)
+    return made
 
 
 def mirrored(corp: Corp, truth: dict[str, Any], *, contacts: int = 5) -> list[Contact]:

@@ -219,7 +219,8 @@ class Provider(ABC):
         """
         raise Unsupported("This provider has no call that lists mass sends.")
 
-    def check_welcome(self, content: Content) -> list[Problem]:
+    @staticmethod
+    def check_welcome(content: Content) -> list[Problem]:
         """What stands against `content` as a welcome message; no network."""
         return [Problem("/msgtype", "unsupported_type")]
 

@@ -3,5 +3,17 @@
 from messaging.models.callbacks import Callback
 from messaging.models.stock import MediaFile, Template
 from messaging.models.traffic import Attempt, DayUse, Delivery, Errand, Message
+from messaging.models.welcome import Greeting, Welcome
 
-__all__ = ["Attempt", "Callback", "DayUse", "Delivery", "Errand", "MediaFile", "Message", "Template"]
+__all__ = [
+    "Attempt",
+    "Callback",
+    "DayUse",
+    "Delivery",
+    "Errand",
+    "Greeting",
+    "MediaFile",
+    "Message",
+    "Template",
+    "Welcome",
+]

@@ -208,7 +208,8 @@ class Official(WeComClient):
     ) -> list[SendReceipt]:
         return find_sends(self._caller, body, to=to, sender=sender, begin=begin, end=end)
 
-    def check_welcome(self, content: Content) -> list[Problem]:
+    @staticmethod
+    def check_welcome(content: Content) -> list[Problem]:
         return messages.mass_problems(content)  # the same shapes and limits (wecom.md 3.6)
 
     def welcome_body(self, content: Content, *, welcome_code: str) -> bytes:
