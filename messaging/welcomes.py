@@ -134,7 +134,7 @@ def _faults(welcome: Welcome, employees: Sequence[Employee]) -> list[FieldError]
         errors.append(FieldError("/way", "invalid", _("Only one for a contact way names it.")))
     if welcome.way is not None and welcome.way.corp_id != welcome.corp_id:
         errors.append(FieldError("/way", "not_found", _("There is no such contact way in this corp.")))
-    return [*errors, *_of_template(welcome)]
+    return [*errors, *(_of_template(welcome) if welcome.is_active else ())]
 
 
 def _out_of_reach(
@@ -163,7 +163,7 @@ def _of_template(welcome: Welcome) -> list[FieldError]:
     template = welcome.template
     if template.corp_id != welcome.corp_id:
         return [FieldError("/template", "not_found", _("There is no such template in this corp."))]
-    if not template.is_active and welcome.is_active:
+    if not template.is_active:
         return [FieldError("/template", "inactive", _("This template is no longer in use."))]
     content = contents.parse(template.content)
     if custom := templates.custom_of(content):

@@ -13,7 +13,7 @@ from crm import roles
 from crm.keys import SCOPES, make_key
 from crm.models import Agent, ApiKey, Corp
 from crm.providers.file_types import content_type_of
-from messaging.models import MediaFile, Template, Welcome
+from messaging.models import Greeting, MediaFile, Template, Welcome
 
 _numbers = count(1)
 
@@ -82,6 +82,28 @@ def welcome(
     )
     made.employees.set(employees)
     return made
+
+
+def greeting(employee: Employee, contact: Contact, **fields: Any) -> Greeting:
+    """That `employee` greeted `contact`, with a welcome that is in use no more."""
+    corp, number = employee.corp, next(_numbers)
+    made: dict[str, Any] = {
+        "state": "accepted",
+        "content": {"msgtype": "text", "text": {"content": "hello"}},
+        "code_digest": f"{number:064d}",
+        "deadline": timezone.now(),
+        "finished_at": timezone.now(),
+        "is_told": True,
+    }
+    return Greeting.objects.create(
+        corp=corp,
+        welcome=Welcome.objects.filter(corp=corp).first() or welcome(corp, is_active=False),
+        external_userid=contact.external_userid,
+        userid=employee.userid,
+        contact=contact,
+        employee=employee,
+        **(made | fields),
+    )
 
 
 def mirrored(corp: Corp, truth: dict[str, Any], *, contacts: int = 5) -> list[Contact]:
