@@ -88,6 +88,7 @@ def greeting(employee: Employee, contact: Contact, **fields: Any) -> Greeting:
     """That `employee` greeted `contact`, with a welcome that is in use no more."""
     corp, number = employee.corp, next(_numbers)
     made: dict[str, Any] = {
+        "welcome": Welcome.objects.filter(corp=corp).first() or welcome(corp, is_active=False),
         "state": "accepted",
         "content": {"msgtype": "text", "text": {"content": "hello"}},
         "code_digest": f"{number:064d}",
@@ -97,7 +98,6 @@ def greeting(employee: Employee, contact: Contact, **fields: Any) -> Greeting:
     }
     return Greeting.objects.create(
         corp=corp,
-        welcome=Welcome.objects.filter(corp=corp).first() or welcome(corp, is_active=False),
         external_userid=contact.external_userid,
         userid=employee.userid,
         contact=contact,

@@ -155,3 +155,10 @@ class Greeting(models.Model):
 
     def __str__(self) -> str:
         return f"#{self.pk} {self.userid} → {self.external_userid}"
+
+    @property
+    def summary(self) -> str:
+        """The words a person recognises it by."""
+        told = self.content or {}
+        body = told.get(told.get("msgtype", ""), {})
+        return str(body.get("content") or body.get("title") or "")

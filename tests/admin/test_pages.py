@@ -19,10 +19,11 @@ WORK = (
     "contacts/tag/",
     "messaging/message/",
     "messaging/delivery/",
+    "messaging/greeting/",
 )
 TEAM = ("contacts/team/", "contacts/syncrun/")
 OPERATIONS = ("crm/corp/", "crm/agent/", "crm/apikey/", "crm/event/", "auth/user/")
-WRITE = ("messaging/template/", "messaging/mediafile/")
+WRITE = ("messaging/template/", "messaging/mediafile/", "messaging/welcome/")
 LISTS = (*WORK, *WRITE, *TEAM, *OPERATIONS)
 MAY = {
     "lin": (*WORK, *WRITE),
@@ -100,6 +101,8 @@ def fill(cast: Cast, n: int) -> None:
         )
         factories.template(cast.corp, "Hello {contact.name}")
         factories.media_file(cast.corp)
+        factories.welcome(cast.corp, is_active=False, scope="employees", employees=[cast.employees["lin"]])
+        factories.greeting(cast.employees["lin"], contact)
         Tag.objects.create(corp=cast.corp, tag_id=f"et-more-{contact.pk}", name="more")
         team = Team.objects.create(corp=cast.corp, department_id=1000 + contact.pk, name="more")
         staff = factories.employee(cast.corp, user=factories.user("sales"))
