@@ -76,7 +76,8 @@ def welcome(
 ) -> Welcome:
     """What is said to new contacts: `content`, or a text of `words`."""
     content = fields.pop("content", None)
-    said = template(corp, words, **({"content": content, "msgtype": content["msgtype"]} if content else {}))
+    more = {"content": content, "msgtype": content["msgtype"]} if content else {}
+    said = fields.pop("template", None) or template(corp, words, **more)
     made = Welcome.objects.create(
         corp=corp, **{"name": f"welcome {next(_numbers)}", "template": said, **fields}
     )

@@ -16,7 +16,7 @@ from django.test import Client
 
 from contacts.models import SyncPart, SyncRun, Tag, Team
 from crm.models import Corp
-from messaging.models import Delivery, Message
+from messaging.models import Delivery, Greeting, Message
 from tests import factories
 from tests.marked import marked_in
 
@@ -176,7 +176,14 @@ def rows(chinese: Client) -> dict[str, Any]:
     )
     for number, state in enumerate(Delivery.State.values):
         Delivery.objects.create(message=message, to_kind="contact", to=str(number), state=state)
+    words = "您好，{contact.name}"
+    said = factories.template(corp, words, "欢迎语")
+    welcome = factories.welcome(corp, name="欢迎新客户", template=said, instead_of_name="朋友")
+    for state in Greeting.State.values:
+        content = {"msgtype": "text", "text": {"content": "您好"}}
+        factories.greeting(employee, contact, state=state, content=content)
     return {
+        "welcome": welcome,
         "file": factories.media_file(corp, name="春季新品"),
         "template": factories.template(corp, "您好，{日期}见", "问候"),
         "corp": corp,
@@ -201,6 +208,7 @@ PAGES = """
 /admin/messaging/template/{template}/change/
 /admin/messaging/mediafile/ /admin/messaging/mediafile/add/ /admin/messaging/mediafile/{file}/change/
 /admin/messaging/message/send/start/image/?employee={employee}
+/admin/messaging/welcome/ /admin/messaging/welcome/{welcome}/change/ /admin/messaging/greeting/
 /admin/crm/corp/ /admin/crm/corp/add/ /admin/crm/corp/{corp}/change/ /admin/crm/agent/ /admin/crm/agent/{agent}/change/
 /admin/crm/apikey/ /admin/auth/user/ /admin/auth/user/add/ /admin/password_change/ /admin/contacts/contact/?q=0
 """.split()

@@ -28,8 +28,8 @@ class WelcomeForm(StyledForm):
         max_length=welcomes.SPARE_LENGTH,
         required=False,
         help_text=_(
-            "Stands for {contact.name} where WeCom does not tell the name in time: the welcome must be out within"
-            " 20 seconds."
+            "Stands where the contact's name would, if WeCom does not tell it in time: the welcome must be out"
+            " within 20 seconds."
         ),
     )
     scope = forms.ChoiceField(
