@@ -173,8 +173,11 @@ def _keep(
         return None
 
 
-def tried(request: HttpRequest, template: Template) -> dict[str, Any]:
-    """What one contact of the reader's reach would get: the one asked for, else the first."""
+def tried(request: HttpRequest, template: Template, *, sender: str = "") -> dict[str, Any]:
+    """What one contact of the reader's reach would get: the one asked for, else the first.
+
+    `sender` stands for an employee where the reader is none.
+    """
     rows = Contact.objects.visible_to(request.user).filter(corp=template.corp_id, state=Contact.State.ACTIVE)
     rows = rows.only("external_userid", "name", "corp_name")
     offered = list(rows.order_by("pk")[:OFFERED])
@@ -183,6 +186,8 @@ def tried(request: HttpRequest, template: Template) -> dict[str, Any]:
     contact = found or next(iter(offered), None)
     content = contents.parse(template.content)
     shown = letters.tried_on(content, contact, user=request.user, corp=template.corp) if contact else content
+    if sender:
+        shown = templates.render(shown, {templates.EMPLOYEE_NAME: sender})
     return {
         "kept": template,
         "contact": contact,

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from contacts.access import visible_corps
 from contacts.admin.filters import ChoiceFilter, CorpFilter
-from contacts.models import ContactWay
+from contacts.models import ContactWay, Employee
 from crm.admin_base import ScopedAdmin, actor_of
 from crm.admin_cells import badge, chips, link, moment, two_lines
 from crm.admin_forms import choices_answer, is_id
@@ -97,10 +97,11 @@ class WelcomeAdmin(ScopedAdmin):
             return chips(each for each in welcome.employees.all())
         return two_lines(welcome.way or welcome.get_scope_display(), welcome.way and _now("contact way"))
 
-    @admin.display(description=_("said in 30 days"))
+    @admin.display(description=_("said"))
     def said_cell(self, welcome: Any) -> SafeString:
         url = reverse("admin:messaging_greeting_changelist")
-        return link(f"{url}?welcome={welcome.pk}", welcome.shown_said)
+        text = _now("%(n)d in 30 days") % {"n": welcome.shown_said}
+        return link(f"{url}?welcome={welcome.pk}", text)
 
     @admin.display(description=_("state"))
     def state_cell(self, welcome: Welcome) -> SafeString:
@@ -138,7 +139,7 @@ class WelcomeAdmin(ScopedAdmin):
             welcome=welcome,
             employees=list(welcome.employees.all()),
             back=self.url("changelist"),
-            **tried(request, welcome.template),
+            **_tried(request, welcome.template, welcome),
         )
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
@@ -166,7 +167,7 @@ class WelcomeAdmin(ScopedAdmin):
             media=form.media,
             new_template=reverse("admin:messaging_template_add") if may_write else "",
             back=self.url("changelist"),
-            **(tried(request, template) if template else {}),
+            **(_tried(request, template, welcome) if template else {}),
         )
 
 
@@ -175,6 +176,14 @@ def _picked(request: HttpRequest, corp: Corp) -> Template | None:
     asked = request.GET.get("template", "")
     rows = Template.objects.visible_to(request.user).active().filter(corp=corp)
     return rows.filter(pk=int(asked)).first() if is_id(asked) else None
+
+
+def _tried(request: HttpRequest, template: Template, welcome: Welcome | None) -> dict[str, Any]:
+    """What the phone shows: in the name of one of its employees, or of a colleague."""
+    own = welcome.employees.order_by("pk").first() if welcome else None
+    colleagues = Employee.objects.visible_to(request.user).filter(corp=template.corp_id)
+    sender = own or colleagues.filter(status=Employee.Status.ACTIVE).order_by("pk").first()
+    return tried(request, template, sender=str(sender or ""))
 
 
 def _keep(request: HttpRequest, corp: Corp, welcome: Welcome | None, form: WelcomeForm) -> Welcome | None:

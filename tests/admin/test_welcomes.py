@@ -122,6 +122,6 @@ def test_list_of_welcomes_counts_what_was_said(cast: Cast, sun: Browser) -> None
     for name in ("lin", "wang"):
         factories.greeting(cast.employees[name], cast.contacts[name], welcome=welcome)
     page = sun.get("messaging/welcome/").content.decode()
-    assert f'href="/admin/messaging/greeting/?welcome={welcome.pk}">2</a>' in page
+    assert f'href="/admin/messaging/greeting/?welcome={welcome.pk}">2 in 30 days</a>' in page
     assert "Customer of lin" in sun.text(f"messaging/greeting/?welcome={welcome.pk}")
     assert "Customer of lin" not in sun.text(f"messaging/greeting/?welcome={welcome.pk + 1}")
