@@ -11,9 +11,11 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from contacts import history
+from contacts import history, ways
 from contacts.access import require, visible_corps
-from contacts.models import Contact, Employee, FollowUser
+from contacts.models import Contact, ContactWay, Employee, FollowUser
+from contacts.models.ways import new_token
+from contacts.pending import move
 from contacts.reading import read_contact
 from crm.connections import can, first_agent, open_provider
 from crm.errors import Conflict, FieldError, Invalid
@@ -47,7 +49,8 @@ def create_contact(
 ) -> Contact:
     """Write the contact as `pending` with its followers, and ring the worker that pushes it to the provider.
 
-    Raises NotAllowed, and Invalid with pointers as in `POST contacts/`.
+    Where people cannot be created, it is written with a contact way (a QR code) and becomes real when the person scans
+    it. Raises NotAllowed, and Invalid with pointers as in `POST contacts/`.
     """
     require(user, "contacts.add_contact")
     texts = {
@@ -59,16 +62,25 @@ def create_contact(
     }
     followers, errors = _followers(user, corp, follow_user)
     errors += _text_errors(texts)
-    if not can(corp, Capability.CREATE_CONTACT):
+    by_way = not can(corp, Capability.CREATE_CONTACT)
+    if by_way and not can(corp, Capability.CONTACT_WAY):
         sentence = _("People cannot be created in this corp: the provider has no such call.")
         errors.append(FieldError("/corp", "unsupported", sentence))
+    if by_way and texts["external_userid"]:
+        sentence = _("The provider gives the id when the person scans the code: leave it out.")
+        errors.append(FieldError("/external_userid", "unsupported", sentence))
+    if by_way and len(followers) > ways.MOST_PEOPLE:
+        sentence = _("At most %(limit)d employees.") % {"limit": ways.MOST_PEOPLE}
+        errors.append(FieldError("/follow_users", "too_many", sentence))
     if not corp.is_active:
         errors.append(FieldError("/corp", "inactive", _("This corp is switched off.")))
     if texts["external_userid"] and corp.contacts.filter(external_userid=texts["external_userid"]).exists():
         errors.append(_exists())
     if errors:
         raise Invalid(_("The contact cannot be created."), errors=errors)
-    texts["external_userid"] = texts["external_userid"] or f"wm{secrets.token_hex(15)}"
+    token = new_token()
+    made_id = f"pending-{token}" if by_way else f"wm{secrets.token_hex(15)}"
+    texts["external_userid"] = texts["external_userid"] or made_id
     try:
         with transaction.atomic():
             contact = Contact.objects.create(
@@ -84,7 +96,10 @@ def create_contact(
     follows = [FollowUser(contact=contact, employee=employee) for employee in followers]
     FollowUser.objects.bulk_create(follows)
     _record_creation(contact, follows, actor=actor)
-    ring("contacts.tasks.push_contact", contact.pk)
+    if by_way:
+        ways.for_contact(contact, followers, token=token, actor=actor)
+    else:
+        ring("contacts.tasks.push_contact", contact.pk)
     return contact
 
 
@@ -139,9 +154,14 @@ def retry_create(contact: Contact, *, user: AbstractBaseUser | AnonymousUser, ac
     """Try a failed creation again. Raises Conflict when there is nothing to retry."""
     require(user, "contacts.add_contact")
     with transaction.atomic():
-        if not _move(contact, Contact.State.FAILED, Contact.State.PENDING, actor=actor):
+        if not move(contact, Contact.State.FAILED, Contact.State.PENDING, actor=actor):
             raise Conflict(_("This contact is not waiting for a retry."), code="not_failed")
-        ring("contacts.tasks.push_contact", contact.pk)
+        way = ContactWay.objects.filter(contact=contact).defer("picture").first()
+        if way is None:
+            ring("contacts.tasks.push_contact", contact.pk)
+        elif not ways.open_again(way, actor=actor):
+            words = _("The old code is still being removed. Try again in a moment.")
+            raise Conflict(words, code="not_ready")
 
 
 def read_again(contact: Contact, *, user: AbstractBaseUser | AnonymousUser, actor: str) -> None:
@@ -159,7 +179,10 @@ def read_again(contact: Contact, *, user: AbstractBaseUser | AnonymousUser, acto
 def unpushed() -> QuerySet[Contact]:
     """Pending contacts whose push was not tried lately: what a lost bell or an outage left."""
     return Contact.objects.filter(
-        state=Contact.State.PENDING, updated_at__lt=timezone.now() - TRY_AGAIN_AFTER, corp__is_active=True
+        state=Contact.State.PENDING,
+        updated_at__lt=timezone.now() - TRY_AGAIN_AFTER,
+        corp__is_active=True,
+        contact_way__isnull=True,
     )
 
 
@@ -167,7 +190,7 @@ def push_contact(contact_id: int) -> None:
     """Create the pending contact at the provider. Safe to repeat: the call is an upsert of the id we chose."""
     contact = (
         Contact.objects.select_related("corp")
-        .filter(pk=contact_id, state=Contact.State.PENDING, corp__is_active=True)
+        .filter(pk=contact_id, state=Contact.State.PENDING, corp__is_active=True, contact_way__isnull=True)
         .first()
     )
     if contact is None:
@@ -197,12 +220,12 @@ def _note_success(contact: Contact, *, external_userid: str) -> None:
     pending, active, failed = Contact.State.PENDING, Contact.State.ACTIVE, Contact.State.FAILED
     try:
         with transaction.atomic():
-            _move(contact, pending, active, actor="worker", external_userid=external_userid)
+            move(contact, pending, active, actor="worker", external_userid=external_userid)
     except IntegrityError:
         error = f"id_taken: it was made as {external_userid}"
         log.warning("contact %s: %s", contact.pk, error)
         with transaction.atomic():
-            _move(contact, pending, failed, actor="worker", error=error[:500])
+            move(contact, pending, failed, actor="worker", error=error[:500])
 
 
 def _note_failure(contact: Contact, error: ProviderError) -> None:
@@ -214,20 +237,4 @@ def _note_failure(contact: Contact, error: ProviderError) -> None:
         )
         return
     with transaction.atomic():
-        _move(contact, Contact.State.PENDING, Contact.State.FAILED, actor="worker", error=str(error)[:500])
-
-
-def _move(
-    contact: Contact, old: str, new: str, *, actor: str, error: str = "", external_userid: str = ""
-) -> bool:
-    """One conditional UPDATE that names the state it leaves, and its event."""
-    rows = Contact.objects.filter(pk=contact.pk, state=old)
-    changes = {"state": [old, new]}
-    fields = {"state": new, "create_error": error}
-    if external_userid and external_userid != contact.external_userid:
-        changes["external_userid"] = [contact.external_userid, external_userid]
-        fields["external_userid"] = external_userid
-    if not rows.update(**fields, updated_at=timezone.now()):
-        return False
-    record([history.of_contact("contact.updated", contact, actor=actor, changes=changes)])
-    return True
+        move(contact, Contact.State.PENDING, Contact.State.FAILED, actor="worker", error=str(error)[:500])

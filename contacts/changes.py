@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.db.models import Q
 from django.utils import timezone
 
+from contacts.arrivals import Arrivals
 from contacts.listing import Applied, Listing, RelationKey
 from contacts.models import Contact, Employee, FollowUser, Tag
 from contacts.rows import Rows
@@ -43,10 +44,13 @@ class BatchChanges:
         self.mine: dict[RelationKey, bytes] = {}
 
     def apply(self, fresh: list[ContactRecord]) -> None:
+        arrivals = Arrivals(self.corp, fresh, actor=self.actor)
+        arrivals.adopt()
         self._load(fresh)
         for item in fresh:
             self._decide(item)
         self._write()
+        arrivals.note()
 
     def _load(self, items: list[ContactRecord]) -> None:
         self._meet({follow.userid for item in items for follow in item.follows})

@@ -1,5 +1,6 @@
 """The forms of the contacts' admin."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -19,14 +20,26 @@ User = AbstractBaseUser | AnonymousUser
 
 
 def creating_corps(user: User) -> list[Corp]:
-    """The corps within reach in which a person can be created by API."""
+    """The corps within reach in which a person can be created: by API, or by a contact way."""
+    corps = visible_corps(user).filter(is_active=True)
     return [
-        corp for corp in visible_corps(user).filter(is_active=True) if can(corp, Capability.CREATE_CONTACT)
+        corp for corp in corps if can(corp, Capability.CREATE_CONTACT) or can(corp, Capability.CONTACT_WAY)
     ]
 
 
+def by_way(corps: Iterable[Corp]) -> list[Corp]:
+    """Those of `corps` in which creating a person makes a QR code for them to scan."""
+    return [corp for corp in corps if not can(corp, Capability.CREATE_CONTACT)]
+
+
+TOLD_BY_PROVIDER = ("nickname", "gender", "type", "corp_name", "position")
+
+
 class CreateContactForm(StyledForm):
-    """Field names are those of `POST /api/v1/contacts/`."""
+    """Field names are those of `POST /api/v1/contacts/`.
+
+    Where a person scans to become a contact, the provider tells all but the name they are called here until then.
+    """
 
     corp = forms.ModelChoiceField(label=_("corp"), queryset=Corp.objects.none(), empty_label=None)
     name = forms.CharField(label=pgettext_lazy("person", "name"), max_length=LIMITS["name"])
@@ -49,6 +62,9 @@ class CreateContactForm(StyledForm):
         query = "&".join(["reach=1", *(f"corp={corp.pk}" for corp in corps)])
         people.widget = ChoicesSelectMultiple("admin:contacts_employee_choices", query)
         people.widget.choices = people.choices  # type: ignore[attr-defined]
+        if len(by_way(corps)) == len(corps):
+            for name in TOLD_BY_PROVIDER:
+                del self.fields[name]
         own = Employee.objects.filter(user=user.pk, corp__in=corps).first()
         if own is not None:
             self.fields["follow_users"].initial = [own.pk]

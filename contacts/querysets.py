@@ -9,7 +9,7 @@ from django.apps import apps
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import connections, models
 from django.db.models import Exists, F, OuterRef, Q, Subquery
-from django.db.models.functions import Lower
+from django.db.models.functions import Coalesce, Lower
 
 from crm import roles
 
@@ -105,6 +105,11 @@ class ContactQuerySet(models.QuerySet["Contact"]):
     def in_stage(self, stage: str) -> Self:
         return self.filter(Exists(_current_follows().filter(stage=stage)))
 
+    def came_by(self, ways: models.QuerySet[ContactWay]) -> Self:
+        """Contacts who came by one of `ways`."""
+        arrivals = apps.get_model("contacts", "Arrival").objects.filter(way__in=ways)
+        return self.filter(Exists(arrivals.filter(follow_user__contact=OuterRef("pk"))))
+
     def with_followers(self) -> Self:
         """Prefetch the follow users with their employees: two queries, however many rows."""
         follows = (
@@ -161,6 +166,25 @@ class ContactWayQuerySet(models.QuerySet["ContactWay"]):
         named = way.employees.through.objects.filter(contactway=OuterRef("pk"), employee__in=reached)
         teams = way.teams.through.objects.filter(contactway=OuterRef("pk"), team__in=led_team_ids(user))
         return self.filter(Exists(named) | Exists(teams) | Q(created_by=user.pk))
+
+    def with_people(self) -> Self:
+        """Its corp, and its employees, teams and tags: four queries, however many rows."""
+        rows = self.select_related("corp", "created_by")
+        return rows.prefetch_related(
+            models.Prefetch("employees", apps.get_model("contacts", "Employee").objects.order_by("userid")),
+            models.Prefetch("teams", apps.get_model("contacts", "Team").objects.order_by("department_id")),
+            models.Prefetch("tags", apps.get_model("contacts", "Tag").objects.order_by("tag_id")),
+        )
+
+    def with_arrivals(self, user: User) -> Self:
+        """`seen_arrivals`: how many contacts that `user` may see came by it."""
+        contacts = apps.get_model("contacts", "Contact").objects.visible_to(user)
+        rows = apps.get_model("contacts", "Arrival").objects.filter(way=OuterRef("pk"))
+        if not sees_everything(user):
+            rows = rows.filter(follow_user__contact__in=contacts.values("pk"))
+        number = models.Count("follow_user__contact", distinct=True)
+        counted = rows.order_by().values("way").annotate(n=number).values("n")
+        return self.annotate(seen_arrivals=Coalesce(Subquery(counted), 0))
 
     def standing(self) -> Self:
         """Those whose end nobody has asked for."""

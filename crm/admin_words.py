@@ -27,6 +27,11 @@ _SENTENCES: Final[Mapping[int, Promise]] = {
     40128: _("This contact was transferred twice within 90 days; the provider allows no more."),
     40201: _("The provider blocked the content (anti-spam). Change the wording."),
     40204: _("The provider blocked the content (forbidden words). Change the wording."),
+    41041: _("Together the employees and the members of the teams are more than 100 people."),
+    41044: _("The code is gone at the provider."),
+    41045: _(
+        "The corp has as many contact ways as the provider allows. Delete some that are no longer used."
+    ),
     41048: _("There is no customer to send to: nobody among them is followed by the sender any more."),
     41050: _("WeCom no longer takes the code of this welcome: it is good for 20 seconds."),
     41053: _("The contact has not agreed that chats are archived, so WeCom lets nobody welcome them."),
@@ -101,6 +106,8 @@ _CODES: Final[Mapping[str, Promise]] = {
     "opted_out": _("This contact has asked not to be written to."),
     "erased": _("The contact is no longer here."),
     "lost": _("Nobody follows this contact any more."),
+    "way_deleted": _("Its QR code was deleted before the person scanned it."),
+    "way_expired": _("Its QR code ended before the person scanned it."),
     "resolved": _("A person decided."),
     "unanswered": _("The provider was asked for 25 minutes and never said what became of it."),
     "stopped": _("The mass send was stopped before the employee confirmed it."),

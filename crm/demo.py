@@ -12,7 +12,8 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from contacts.models import Employee, FollowUser, Team
+from contacts import ways
+from contacts.models import Employee, FollowUser, Tag, Team
 from crm import roles
 from crm.connections import can
 from crm.models import Corp
@@ -80,6 +81,8 @@ def populate() -> None:
         _keep_files(corp)
         if can(corp, Capability.WELCOME):
             _keep_welcome(corp)
+        if can(corp, Capability.CONTACT_WAY):
+            _make_way(corp)
 
 
 def _busiest(corp: Corp) -> Employee:
@@ -125,6 +128,21 @@ def _keep_files(corp: Corp) -> None:
     keep = partial(library.add, user=User.objects.get(username="admin"), actor="command", corp=corp)
     keep(kind="image", name="春季新品.png", data=_poster())
     keep(kind="file", name="价目表.txt", data=PRICES.encode())
+
+
+def _make_way(corp: Corp) -> None:
+    """A campaign's QR code; the worker has it made as soon as it runs."""
+    people = Employee.objects.filter(corp=corp, is_listed=True).order_by("pk")[:3]
+    tags = Tag.objects.filter(corp=corp, type=Tag.Type.CORP, deleted_at__isnull=True).order_by("pk")[:1]
+    ways.create(
+        user=User.objects.get(username="admin"),
+        actor="command",
+        corp=corp,
+        campaign="秋季茶博会 · Autumn fair",
+        employees=[each.userid for each in people],
+        tags=[each.tag_id for each in tags],
+        remark="展位 4 号",
+    )
 
 
 def _poster() -> bytes:

@@ -8,7 +8,10 @@ from crm.models import Event
 
 VERBS: Final = frozenset(
     {
-        *(f"contact.{what}" for what in ("created", "updated", "lost", "restored", "erased", "joined")),
+        *(
+            f"contact.{what}"
+            for what in ("created", "updated", "lost", "restored", "erased", "joined", "merged")
+        ),
         *(f"follow.{what}" for what in ("started", "updated", "ended", "restored")),
         *(f"tag.{what}" for what in ("created", "updated", "deleted")),
         *(f"employee.{what}" for what in ("created", "updated", "left", "returned")),

@@ -52,6 +52,7 @@ PLACES: tuple[tuple[str | Promise, tuple[Place, ...]], ...] = (
         (
             Place(_("Contacts"), "contacts", "contacts_contact", "contacts.view_contact"),
             Place(_("Follow users"), "handshake", "contacts_followuser", "contacts.view_followuser"),
+            Place(_("Contact ways"), "qr_code_2", "contacts_contactway", "contacts.view_contactway"),
             Place(_("Employees"), "badge", "contacts_employee", "contacts.view_employee"),
             Place(_("Teams"), "account_tree", "contacts_team", "contacts.view_team"),
             Place(_("Tags"), "sell", "contacts_tag", "contacts.view_tag"),

@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
-from contacts.models import Contact, Employee, FollowUser
+from contacts.models import Contact, ContactWay, Employee, FollowUser
 from crm import roles
 from crm.keys import SCOPES, make_key
 from crm.models import Agent, ApiKey, Corp
@@ -134,3 +134,11 @@ def media_file(corp: Corp, kind: str = "image", name: str = "", **fields: Any) -
     return MediaFile.objects.create(
         corp=corp, kind=kind, name=name or f"{kind}.bin", data=data, **told, **fields
     )
+
+
+def contact_way(corp: Corp, *employees: Employee, **fields: Any) -> ContactWay:
+    """An open one, of which the provider has nothing more to hear."""
+    told = {"campaign": "Autumn fair", "state": "active", "config_id": "c1", "picture": PNG, "due_at": None}
+    made = ContactWay.objects.create(corp=corp, **{**told, **fields})
+    made.employees.set(employees)
+    return made

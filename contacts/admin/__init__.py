@@ -1,5 +1,5 @@
 """The web admin of the mirror."""
 
-from contacts.admin import contacts, follows, people, runs, users
+from contacts.admin import contacts, follows, people, runs, users, ways
 
-__all__ = ["contacts", "follows", "people", "runs", "users"]
+__all__ = ["contacts", "follows", "people", "runs", "users", "ways"]

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 
 from contacts.admin import slots, timeline, words
-from contacts.models import Contact, Employee, FollowUser, Tag
+from contacts.models import Contact, ContactWay, Employee, FollowUser, Tag
+from contacts.models.ways import TOKEN_PREFIX
 from crm import roles
 from crm.admin_words import provider_sentence
 from crm.connections import can
@@ -26,6 +28,8 @@ class Follower:
     row: FollowUser
     added_at: datetime | None
     way: str
+    channel: str
+    channel_url: str
     tags: list[str]
     mobiles: list[str]
     remark: str
@@ -41,7 +45,8 @@ def page_of(request: HttpRequest, contact: Contact) -> dict[str, Any]:
     follows.sort(key=lambda follow: (follow.ended_at is not None, follow.employee.user_id != request.user.pk))
     tags = _tag_names(contact, follows)
     reached = _reached(request, follows)
-    followers = [_follower(request, follow, tags, reached) for follow in follows]
+    channels = _channels(request, contact, follows)
+    followers = [_follower(request, follow, tags, reached, channels) for follow in follows]
     limit = MORE_ENTRIES if "all" in request.GET else FIRST_ENTRIES
     entries = timeline.of_contact(request, contact, follows, tags, limit=limit + 1)
     return {
@@ -57,6 +62,20 @@ def page_of(request: HttpRequest, contact: Contact) -> dict[str, Any]:
         "may_read": _may_read(request, contact.corp),
         "stages": FollowUser.Stage.choices,
         "create_error": provider_error(contact.create_error),
+        **_way_of(request, contact),
+    }
+
+
+def _way_of(request: HttpRequest, contact: Contact) -> dict[str, Any]:
+    """The QR code by which a contact created here comes to be, while it has not."""
+    if contact.state not in (Contact.State.PENDING, Contact.State.FAILED):
+        return {}
+    rows = ContactWay.objects.filter(contact=contact)
+    way = rows.defer("picture").first()
+    return {
+        "way": way,
+        "has_picture": rows.filter(picture__isnull=False).exists(),
+        "way_error": provider_error(way.error) if way else "",
     }
 
 
@@ -92,13 +111,37 @@ def _reached(request: HttpRequest, follows: list[FollowUser]) -> set[int]:
     return set(Employee.objects.reached_by(request.user).filter(pk__in=ids).values_list("pk", flat=True))
 
 
-def _follower(request: HttpRequest, follow: FollowUser, tags: dict[str, str], reached: set[int]) -> Follower:
+def _channels(
+    request: HttpRequest, contact: Contact, follows: list[FollowUser]
+) -> dict[str, tuple[str, str]]:
+    """{state of a relation: (campaign, address of its contact way or "")} where the state is a way's token."""
+    tokens = {follow.state for follow in follows if follow.state.startswith(TOKEN_PREFIX)}
+    if not tokens:
+        return {}
+    rows = ContactWay.objects.filter(corp=contact.corp_id, token__in=tokens)
+    seen = set(rows.visible_to(request.user).values_list("pk", flat=True))
+    return {
+        token: (campaign, reverse("admin:contacts_contactway_change", args=(pk,)) if pk in seen else "")
+        for pk, token, campaign in rows.values_list("pk", "token", "campaign")
+    }
+
+
+def _follower(
+    request: HttpRequest,
+    follow: FollowUser,
+    tags: dict[str, str],
+    reached: set[int],
+    channels: dict[str, tuple[str, str]],
+) -> Follower:
+    channel, channel_url = channels.get(follow.state, (follow.state, ""))
     masked = roles.role_of(request.user) == roles.AUDITOR
     due = follow.next_follow_up_at
     return Follower(
         row=follow,
         added_at=instant(follow.createtime),
         way=words.add_way(follow.add_way),
+        channel=channel,
+        channel_url=channel_url,
         tags=[tags.get(tag_id, tag_id) for tag_id in follow.tag_ids] + list(follow.personal_tags),
         mobiles=[mask_phone(str(phone)) for phone in follow.remark_mobiles],
         remark=_mask(follow.remark) if masked else follow.remark,

@@ -25,13 +25,12 @@ from contacts.admin import filters
 from contacts.admin.contact_page import page_of
 from contacts.consent import set_opted_out
 from contacts.follow_up import plan_follow_up
-from contacts.forms import CreateContactForm, PlanForm, creating_corps
+from contacts.forms import CreateContactForm, PlanForm, by_way, creating_corps
 from contacts.models import Contact, FollowUser, Tag
 from crm.admin_base import ScopedAdmin, actor_of
 from crm.admin_cells import DASH, badge, chips, moment, person, state_badge, two_lines
 from crm.admin_words import provider_sentence
 from crm.errors import CrmError
-from crm.models import Corp
 from crm.providers.errors import ProviderError
 
 CREATE_POINTERS = {
@@ -65,6 +64,7 @@ class ContactAdmin(ScopedAdmin):
         filters.TagFilter,
         filters.ContactStageFilter,
         filters.TypeFilter,
+        filters.WayFilter,
     )
     search_fields = ("name", "nickname", "corp_name", "external_userid")
     search_help_text = _("Name, nickname, company or id")
@@ -254,16 +254,20 @@ class ContactAdmin(ScopedAdmin):
         corps = creating_corps(request.user)
         form = CreateContactForm(request.POST or None, user=request.user, corps=corps)
         if request.method == "POST" and form.is_valid() and (contact := self._create(request, form)):
-            messages.success(request, _now("%(name)s is being created at the provider.") % {"name": contact})
+            told = _now("%(name)s is being created at the provider.")
+            if by_way([contact.corp]):
+                told = _now("The QR code for %(name)s is being made.")
+            messages.success(request, told % {"name": contact})
             return HttpResponseRedirect(self.url("change", contact.pk))
-        others = Corp.objects.filter(dialect=Corp.Dialect.OFFICIAL, is_active=True).exists()
+        with_way = by_way(corps)
         return self.page(
             request,
             "admin/contacts/create.html",
             title=_("Create contact"),
             form=form,
             corps=corps,
-            has_official=others,
+            with_way=with_way,
+            makes_directly=len(with_way) < len(corps),
             media=form.media,
         )
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter
 
 from contacts.access import visible_corps
-from contacts.models import Contact, Employee, FollowUser, Tag, Team
+from contacts.models import Contact, ContactWay, Employee, FollowUser, Tag, Team
 from crm.admin_forms import ChoicesSelect, is_id
 
 
@@ -134,6 +134,24 @@ class StateFilter(ChoiceFilter):
     parameter_name = "state"
     field = "state"
     options = Contact.State.choices
+
+
+class WayFilter(DropdownFilter):
+    """By the contact way they came by, the latest ones first."""
+
+    title = _("came by")
+    parameter_name = "way"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        self.rows = ContactWay.objects.visible_to(request.user)
+        found = self.rows.filter(contact__isnull=True).order_by("-pk").values_list("pk", "campaign")
+        return [(str(pk), campaign) for pk, campaign in found[:200]]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet:
+        value = str(self.value() or "")
+        if not value:
+            return queryset
+        return queryset.came_by(self.rows.filter(pk=int(value))) if is_id(value) else queryset.none()
 
 
 class TypeFilter(ChoiceFilter):

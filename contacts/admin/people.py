@@ -207,7 +207,9 @@ class TagAdmin(PickableAdmin):
         return rows.filter(corp__in=visible_corps(request.user))
 
     def choices(self, request: HttpRequest) -> QuerySet:
-        return self.get_queryset(request).filter(deleted_at__isnull=True)
+        corps = [pk for pk in request.GET.getlist("corp") if is_id(pk)]
+        rows = self.get_queryset(request).filter(deleted_at__isnull=True)
+        return rows.filter(corp__in=corps) if corps else rows
 
     def empty_state(self, request: HttpRequest) -> dict[str, Any]:
         return {

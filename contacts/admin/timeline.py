@@ -12,12 +12,15 @@ from django.utils.translation import gettext as _
 
 from contacts.admin import actors, words
 from contacts.admin.slots import TIMELINE, Entry
-from contacts.models import Contact, FollowUser
+from contacts.models import Contact, ContactWay, FollowUser
+from contacts.models.ways import TOKEN_PREFIX
 from crm import roles
 from crm.admin_cells import moment, shown_changes
 from crm.models import Event
 
-OWN_SUBJECTS = ("contact", "follow_user")
+OWN_SUBJECTS = ("contact", "follow_user", "contact_way")
+MODELS = {"follow_user": FollowUser, "contact_way": ContactWay}
+UNSAID = frozenset({"userid", "raw", "way", "into", "employees", "teams"})  # ids that no reader knows
 
 
 def of_contact(
@@ -60,11 +63,13 @@ def _own(
 
 def changes_of(row: Event, tags: Mapping[str, str], *, masked: bool) -> SafeString:
     """`field: old → new` of each change; a relation that starts says its employee in the sentence already."""
-    model = FollowUser if row.subject_type == "follow_user" else Contact
+    model = MODELS.get("contact_way" if row.verb == "contact.joined" else row.subject_type, Contact)
     lines = []
     for field, pair in shown_changes(row.changes, reads_free_text=not masked).items():
-        if field in {"userid", "raw"} or not isinstance(pair, list | tuple) or len(pair) != 2:
+        if field in UNSAID or not isinstance(pair, list | tuple) or len(pair) != 2:
             continue
+        if any(isinstance(each, str) and each.startswith(TOKEN_PREFIX) for each in pair):
+            continue  # the token of a contact way, whose campaign stands beside it
         old, new = (_value(model, field, value, tags) for value in pair)
         lines.append((_label(model, field), old, new))
     return format_html_join(

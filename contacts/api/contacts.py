@@ -35,7 +35,8 @@ class ContactApi(Api):
 
     def get_queryset(self) -> QuerySet[Contact]:
         rows = Contact.objects.visible_to(self.request.user)
-        return rows.select_related("corp").defer("external_profile").with_followers()
+        rows = rows.select_related("corp", "contact_way")
+        return rows.defer("external_profile", "contact_way__picture").with_followers()
 
     def show(self, rows: Sequence[Contact]) -> list[dict[str, Any]]:
         follows = [follow for contact in rows for follow in contact.follow_users.all()]
@@ -67,7 +68,11 @@ class Contacts(ContactApi, ListApi):
         tags=["contacts"],
         request=serializers.NewContactSerializer,
         responses={201: serializers.ContactSerializer},
-        description="Creates the contact here as `pending`; a worker then creates it at the provider.",
+        description=(
+            "Creates the contact here as `pending`; a worker then creates it at the provider. In a corp of dialect"
+            " `official` nobody can be created: a QR code is made (`contact_way`), and the contact becomes real when"
+            " the person scans it."
+        ),
     )
     def post(self, request: Request) -> Response:
         return self.once(self._create)
@@ -82,7 +87,8 @@ class Contacts(ContactApi, ListApi):
             follow_user=body["follow_users"],
             **{name: body[name] for name in TAKEN if name in body},
         )
-        row = Contact.objects.select_related("corp").with_followers().get(pk=made.pk)
+        rows = Contact.objects.select_related("corp", "contact_way").defer("contact_way__picture")
+        row = rows.with_followers().get(pk=made.pk)
         return Response(
             self.show([row])[0], 201, headers={"Location": reverse("api:contact", args=[made.pk])}
         )

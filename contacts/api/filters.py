@@ -7,8 +7,8 @@ import django_filters
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from contacts.models import Contact, Employee, FollowUser, SyncRun
-from contacts.querysets import FollowUserQuerySet
+from contacts.models import Contact, ContactWay, Employee, FollowUser, SyncRun
+from contacts.querysets import ContactQuerySet, FollowUserQuerySet
 from crm.api.filters import YesNo, moment, text, whole, words
 
 LONGEST_SILENCE_DAYS = 36_500
@@ -40,10 +40,21 @@ class ContactFilters(django_filters.FilterSet):
         lookup_expr="gte",
         about="Own fields, state or current relations changed at this time or later.",
     )
+    way = whole(method="came_by", about="id of a contact way they came by")
+    campaign = words(method="came_for", about="Campaign of a contact way they came by.")
     q = text(method="search", about="Part of name, nickname, company or external_userid.")
 
     def of_follow(self, rows: QuerySet[Contact], name: str, value: Any) -> QuerySet[Contact]:
         return rows  # all of them together, in filter_queryset
+
+    def came_by(self, rows: ContactQuerySet, name: str, value: int) -> ContactQuerySet:
+        return rows.came_by(self._ways().filter(pk=value))
+
+    def came_for(self, rows: ContactQuerySet, name: str, value: list[str]) -> ContactQuerySet:
+        return rows.came_by(self._ways().filter(campaign__in=value)) if value else rows
+
+    def _ways(self) -> QuerySet[ContactWay]:
+        return ContactWay.objects.visible_to(self.request.user)
 
     def search(self, rows: QuerySet[Contact], name: str, value: str) -> QuerySet[Contact]:
         fields = ("name", "nickname", "corp_name", "external_userid")
@@ -84,6 +95,19 @@ class FollowUserFilters(django_filters.FilterSet):
 
     def silence(self, rows: FollowUserQuerySet, name: str, value: int) -> FollowUserQuerySet:
         return silent(rows, value)
+
+
+class ContactWayFilters(django_filters.FilterSet):
+    corp = words("corp__corpid", about="corpid")
+    state = words("state", choices=ContactWay.State.values)
+    employee = words(method="of_employee", about="userid of an employee it leads to by name")
+    campaign = words("campaign")
+
+    def of_employee(self, rows: QuerySet[ContactWay], name: str, value: list[str]) -> QuerySet[ContactWay]:
+        if not value:
+            return rows
+        named = ContactWay.employees.through.objects.filter(contactway=OuterRef("pk"))
+        return rows.filter(Exists(named.filter(employee__userid__in=value)))
 
 
 class EmployeeFilters(django_filters.FilterSet):

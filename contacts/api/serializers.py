@@ -97,12 +97,24 @@ class AssignmentSerializer(FollowUserSerializer):
         read_only_fields = fields
 
 
+class WayOfContactSerializer(serializers.Serializer[Any]):
+    """The QR code by which a contact created here comes to be."""
+
+    id = serializers.IntegerField()
+    qr_code = serializers.CharField(help_text="The provider's address of the picture, once it is made.")
+    state = serializers.CharField(help_text="As of contact-ways/.")
+    expires_at = serializers.DateTimeField(allow_null=True)
+
+
 class ContactSerializer(serializers.ModelSerializer[Contact]):
     corp = serializers.CharField(source="corp.corpid", help_text="corpid")
     type = serializers.IntegerField(help_text="1 WeChat user, 2 WeCom user")
     gender = serializers.IntegerField(help_text="0 unknown, 1 male, 2 female")
     unionid = serializers.SerializerMethodField(help_text="masked without the scope contacts:pii")
     follow_users = FollowUserSerializer(many=True, help_text="Current first (`ended_at` null), then ended.")
+    contact_way = serializers.SerializerMethodField(
+        help_text="While it waits for the person to scan; null otherwise."
+    )
     seq = serializers.SerializerMethodField(help_text="The last event that concerns this contact; 0: none.")
 
     class Meta:
@@ -122,6 +134,7 @@ class ContactSerializer(serializers.ModelSerializer[Contact]):
             "unionid",
             "state",
             "create_error",
+            "contact_way",
             "opted_out_at",
             "follow_users",
             "created_at",
@@ -129,6 +142,13 @@ class ContactSerializer(serializers.ModelSerializer[Contact]):
             "seq",
         )
         read_only_fields = fields
+
+    @extend_schema_field(WayOfContactSerializer(allow_null=True))
+    def get_contact_way(self, contact: Contact) -> dict[str, Any] | None:
+        way = getattr(contact, "contact_way", None)
+        if way is None or contact.state not in (Contact.State.PENDING, Contact.State.FAILED):
+            return None
+        return dict(WayOfContactSerializer(way).data)
 
     def get_unionid(self, contact: Contact) -> str:
         return contact.unionid if self.context["caller"].reads_phones else mask_id(contact.unionid)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from contacts.api import contacts, directory, sync_runs
+from contacts.api import contacts, directory, sync_runs, ways
 
 urlpatterns = [
     path("contacts/", contacts.Contacts.as_view(), name="contacts"),
@@ -15,6 +15,9 @@ urlpatterns = [
     path("contacts/<str:id>/timeline/", contacts.Timeline.as_view(), name="timeline"),
     path("follow-users/", contacts.FollowUsers.as_view(), name="follow-users"),
     path("follow-users/<str:pk>/", contacts.OneFollowUser.as_view(), name="follow-user"),
+    path("contact-ways/", ways.ContactWays.as_view(), name="contact-ways"),
+    path("contact-ways/<str:pk>/", ways.OneContactWay.as_view(), name="contact-way"),
+    path("contact-ways/<str:pk>/qr/", ways.QrCode.as_view(), name="contact-way-qr"),
     path("employees/", directory.Employees.as_view(), name="employees"),
     path("teams/", directory.Teams.as_view(), name="teams"),
     path("tags/", directory.Tags.as_view(), name="tags"),

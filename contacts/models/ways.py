@@ -90,6 +90,7 @@ class ContactWay(models.Model):
     state = models.CharField(_("state"), max_length=16, choices=State, default=State.PENDING)
     error = models.CharField(_("error"), max_length=500, blank=True, editable=False)
     revision = models.PositiveIntegerField(default=0, editable=False)
+    told_revision = models.PositiveIntegerField(default=0, editable=False)  # what the provider knows
     # When the call that makes it was first spoken without a certain answer: from then on we look before we make.
     asked_at = models.DateTimeField(null=True, editable=False)
     tries = models.PositiveIntegerField(default=0, editable=False)

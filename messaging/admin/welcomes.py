@@ -63,12 +63,12 @@ class WelcomeAdmin(ScopedAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         corps = [int(pk) for pk in request.GET.getlist("corp") if is_id(pk)]
-        rows = ContactWay.objects.visible_to(request.user).standing()
+        rows = ContactWay.objects.visible_to(request.user).standing().defer("picture")
         term = request.GET.get("term", "").replace("\0", "")
         return choices_answer(request, rows.filter(corp__in=corps, campaign__icontains=term))
 
     def list_rows(self, rows: QuerySet) -> QuerySet:
-        return rows.prefetch_related("employees")
+        return rows.prefetch_related("employees").defer("way__picture")
 
     def load_rows(self, request: HttpRequest, rows: list[Any]) -> None:
         since = timezone.now() - COUNTED

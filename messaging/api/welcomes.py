@@ -103,7 +103,8 @@ class WelcomeApi(Api):
 
     def get_queryset(self) -> QuerySet[Welcome]:
         rows = Welcome.objects.visible_to(self.request.user)
-        return rows.select_related("corp", "created_by", "template", "way").prefetch_related("employees")
+        rows = rows.select_related("corp", "created_by", "template", "way").defer("way__picture")
+        return rows.prefetch_related("employees")
 
     def _rows(self, corp: Corp, body: dict[str, Any]) -> dict[str, Any]:
         """`body` with the rows it names."""

@@ -65,7 +65,9 @@ class WelcomeForm(StyledForm):
         reached = Q(pk__in=Employee.objects.reached_by(user).values("pk"))
         self._offer("employees", Employee.objects.filter(reached | kept, corp=corp).distinct())
         ways = ContactWay.objects.visible_to(user).standing().values("pk")
-        self._offer("way", ContactWay.objects.filter(Q(pk__in=ways) | kept, corp=corp).distinct())
+        self._offer(
+            "way", ContactWay.objects.filter(Q(pk__in=ways) | kept, corp=corp).defer("picture").distinct()
+        )
         self._ask_for_choices("employees", "admin:contacts_employee_choices", f"corp={corp.pk}&reach=1")
         self._ask_for_choices("way", "admin:messaging_welcome_ways", f"corp={corp.pk}")
 

@@ -1,7 +1,8 @@
 """Creating a contact at the browser, and what its page says while the provider has not answered."""
 
-from contacts.models import Contact
+from contacts.models import Contact, ContactWay
 from crm.models import Corp
+from tests import factories
 from tests.admin.conftest import Browser, Cast
 
 
@@ -48,11 +49,43 @@ def test_auditor_cannot_create(cast: Cast) -> None:
     assert cast.browser("shen").get("contacts/contact/add/").status_code == 403
 
 
-def test_official_corp_says_that_people_cannot_be_created(cast: Cast, lin: Browser) -> None:
-    Corp.objects.update(dialect="official")
+def test_a_corp_that_can_create_nobody_says_so(cast: Cast, lin: Browser) -> None:
+    Corp.objects.update(dialect="dingtalk")
     assert "People cannot be created here" in lin.text("contacts/contact/add/")
     lin.post("contacts/contact/add/", form(cast, "lin"))
     assert not Contact.objects.filter(name="Chen Wei").exists()
+
+
+def test_official_corp_says_before_the_click_that_a_code_is_made(cast: Cast, lin: Browser) -> None:
+    Corp.objects.update(dialect="official")
+    page = lin.text("contacts/contact/add/")
+    assert "A QR code is made for this person instead" in page
+    assert "Nickname" not in page
+    answer = lin.post("contacts/contact/add/", form(cast, "lin"))
+    contact = Contact.objects.get(name="Chen Wei")
+    assert contact.state == "pending"
+    assert "The QR code is being made" in lin.text(answer["Location"])
+    ContactWay.objects.update(state="active", config_id="c1", picture=factories.PNG)
+    page = lin.get(answer["Location"]).content.decode()
+    assert "Let Chen Wei scan this code with WeChat" in page
+    way = ContactWay.objects.get()
+    assert f'src="/admin/contacts/contactway/{way.pk}/qr/"' in page
+    assert lin.get(f"contacts/contactway/{way.pk}/qr/").content == factories.PNG
+
+
+def test_contact_whose_code_was_deleted_says_so_and_gets_a_new_one_on_a_post(
+    cast: Cast, lin: Browser
+) -> None:
+    Corp.objects.update(dialect="official")
+    lin.post("contacts/contact/add/", form(cast, "lin"))
+    contact, way = Contact.objects.get(name="Chen Wei"), ContactWay.objects.get()
+    assert "cannot be undone" in lin.text(f"contacts/contactway/{way.pk}/end/")
+    lin.post(f"contacts/contactway/{way.pk}/end/")
+    ContactWay.objects.update(due_at=None)
+    assert "Its QR code was deleted" in lin.text(f"contacts/contact/{contact.pk}/change/")
+    lin.post(f"contacts/contact/{contact.pk}/retry/")
+    way.refresh_from_db()
+    assert (way.state, Contact.objects.get(pk=contact.pk).state) == ("pending", "pending")
 
 
 def test_failed_creation_shows_the_reason_and_is_tried_again_on_a_post(cast: Cast, lin: Browser) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.contrib import admin
 
-from contacts.models import SyncRun, Tag, Team
+from contacts.models import Arrival, SyncRun, Tag, Team
 from crm.admin_base import ScopedAdmin
 from crm.events import event, record
 from messaging.models import Delivery, Message
@@ -17,6 +17,7 @@ WORK = (
     "contacts/followuser/",
     "contacts/employee/",
     "contacts/tag/",
+    "contacts/contactway/",
     "messaging/message/",
     "messaging/delivery/",
     "messaging/greeting/",
@@ -103,6 +104,8 @@ def fill(cast: Cast, n: int) -> None:
         factories.media_file(cast.corp)
         factories.welcome(cast.corp, is_active=False, scope="employees", employees=[cast.employees["lin"]])
         factories.greeting(cast.employees["lin"], contact)
+        way = factories.contact_way(cast.corp, cast.employees["lin"], cast.employees["wang"])
+        Arrival.objects.create(way=way, follow_user=contact.follow_users.all()[0])
         Tag.objects.create(corp=cast.corp, tag_id=f"et-more-{contact.pk}", name="more")
         team = Team.objects.create(corp=cast.corp, department_id=1000 + contact.pk, name="more")
         staff = factories.employee(cast.corp, user=factories.user("sales"))

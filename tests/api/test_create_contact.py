@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from contacts.models import Contact
+from contacts.models import Contact, ContactWay
 from crm.models import Event
 from tests.api.conftest import Caller, Cast, person, pointers
 
@@ -80,7 +80,34 @@ def test_a_manager_may_name_a_follower_of_the_team_but_not_of_another(cast: Cast
 
 
 def test_a_dialect_without_creation_says_so_before_accepting(cast: Cast, lin: Caller) -> None:
-    cast.corp.dialect = "official"
+    cast.corp.dialect = "dingtalk"
     cast.corp.save()
     answer = lin.post("contacts/", person())
     assert (answer.status_code, pointers(answer)) == (400, {"/corp": "unsupported"})
+
+
+@pytest.fixture
+def official(cast: Cast) -> None:
+    cast.corp.dialect = "official"
+    cast.corp.save()
+
+
+def test_in_an_official_corp_a_new_contact_waits_with_its_contact_way(
+    cast: Cast, lin: Caller, official: None
+) -> None:
+    answer = lin.post("contacts/", person())
+    assert answer.status_code == 201, answer.content
+    told, way = answer.json(), ContactWay.objects.get()
+    assert told["state"] == "pending"
+    assert told["contact_way"] == {"id": way.pk, "qr_code": "", "state": "pending", "expires_at": None}
+    assert lin.get(answer["Location"]).json() == told
+    shown = lin.get(f"contact-ways/{way.pk}/").json()
+    assert (shown["contact"], shown["employees"], shown["campaign"]) == (told["id"], ["lin"], "Chen Wei")
+    Contact.objects.filter(pk=told["id"]).update(state="active")
+    assert lin.get(answer["Location"]).json()["contact_way"] is None
+
+
+def test_in_an_official_corp_an_id_of_ones_own_is_refused(lin: Caller, official: None) -> None:
+    answer = lin.post("contacts/", person(external_userid="wm-mine"))
+    assert (answer.status_code, pointers(answer)) == (400, {"/external_userid": "unsupported"})
+    assert not ContactWay.objects.exists()

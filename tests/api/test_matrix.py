@@ -26,6 +26,11 @@ READS = {
     "follow-users/": (200, 200, 200, 200, 403),
     "follow-users/{follow_of_qian}/": (404, 404, 200, 200, 403),
     "follow-users/{follow_of_lin}/": (200, 200, 200, 200, 403),
+    "contact-ways/": (200, 200, 200, 200, 403),
+    "contact-ways/{way_of_lin}/": (200, 200, 200, 200, 403),
+    "contact-ways/{way_of_qian}/": (404, 404, 200, 200, 403),
+    "contact-ways/{way_of_lin}/qr/": (200, 200, 200, 200, 403),
+    "contact-ways/{way_of_qian}/qr/": (404, 404, 200, 200, 403),
     "employees/": (200, 200, 200, 200, 403),
     "teams/": (403, 200, 200, 200, 403),
     "tags/": (200, 200, 200, 200, 403),
@@ -55,6 +60,11 @@ WRITES: dict[tuple[str, str], tuple[int, ...]] = {
     ("PATCH", "contacts/{lin}/"): (400, 400, 400, 403, 403),
     ("PATCH", "follow-users/{follow_of_lin}/"): (200, 200, 200, 403, 403),
     ("PATCH", "follow-users/{follow_of_qian}/"): (404, 404, 200, 403, 403),
+    ("POST", "contact-ways/"): (201, 201, 201, 403, 403),
+    ("PATCH", "contact-ways/{way_of_lin}/"): (200, 200, 200, 403, 403),
+    ("PATCH", "contact-ways/{way_of_qian}/"): (404, 404, 200, 403, 403),
+    ("DELETE", "contact-ways/{way_of_lin}/"): (204, 204, 204, 403, 403),
+    ("DELETE", "contact-ways/{way_of_qian}/"): (404, 404, 204, 403, 403),
     ("POST", "messages/"): (202, 202, 202, 403, 403),
     ("POST", "messages/preview/"): (200, 200, 200, 403, 403),
     ("POST", "messages/{message_of_lin}/cancel/"): (200, 200, 200, 403, 403),
@@ -92,6 +102,8 @@ def ids(cast: Cast) -> dict[str, int]:
     """What the placeholders of the tables stand for."""
     found = {name: contact.pk for name, contact in cast.contacts.items()}
     found |= {f"follow_of_{name}": follow.pk for name, follow in cast.follows.items()}
+    for name in ("lin", "qian"):
+        found[f"way_of_{name}"] = factories.contact_way(cast.corp, cast.employees[name]).pk
     for name in ("lin", "sun"):
         answer = cast.caller(name).post("messages/", text(cast.contacts["lin"].pk))
         found[f"message_of_{name}"] = answer.json()["id"]
@@ -123,6 +135,12 @@ def body(method: str, path: str, cast: Cast) -> dict[str, Any]:
         return upload()
     if path.startswith("follow-users/"):
         return {"stage": "won"}
+    if path == "contact-ways/":
+        cast.corp.dialect = "official"  # the only one that has them
+        cast.corp.save()
+        return {"corp": "ww-south", "campaign": "Autumn fair", "employees": ["lin"]}
+    if path.startswith("contact-ways/"):
+        return {"campaign": "x"} if method == "PATCH" else {}
     if path.endswith("resolve/"):
         return {"as": "failed", "reason": "asked"}
     if path == "sync-runs/":
@@ -212,6 +230,8 @@ def test_an_odd_id_is_404(sun: Caller, odd: str) -> None:
         "welcomes/{}/",
         "greetings/{}/",
         "media/{}/content/",
+        "contact-ways/{}/",
+        "contact-ways/{}/qr/",
         "contacts/{}/timeline/",
     ):
         assert sun.get(path.format(odd)).status_code == 404

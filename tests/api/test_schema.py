@@ -62,12 +62,13 @@ def test_answers_are_what_the_document_says(cast: Cast, sun: Caller, schema: dic
     ids["sync-runs"] = run
     ids["templates"] = factories.template(cast.corp).pk
     ids["media"] = factories.media_file(cast.corp).pk
+    ids["contact-ways"] = factories.contact_way(cast.corp, cast.employees["lin"]).pk
     for path, operations in schema["paths"].items():
         if "get" in operations:
             asked = path.replace("{id}", str(ids.get(path.split("/")[3], "")))
             answer = sun.get(asked)
             assert answer.status_code == 200, asked
-            if "*/*" in operations["get"]["responses"]["200"]["content"]:
+            if {"*/*", "image/png"} & set(operations["get"]["responses"]["200"]["content"]):
                 continue
             said = operations["get"]["responses"]["200"]["content"]["application/json"]["schema"]
             jsonschema.validate(answer.json(), {**said, "components": schema["components"]})
