@@ -27,6 +27,7 @@ CALLS: Final = 10
 LONGEST_WAIT_S: Final = 2.0  # for what is due later the sweep rings
 TICK_S: Final = 0.3  # while calls are under way: somebody else may have come
 PACE_PATIENCE_S: Final = 2.0
+UPLOAD_PATIENCE_S: Final = 0.5  # for the upload of another worker: the other greetings wait meanwhile
 
 
 def greet(turn_s: float = TURN_S) -> None:
@@ -88,7 +89,8 @@ class Turn:
         """References to files become media_ids here, where the database is; they are fresh as a rule."""
         corp = hand.greeting.corp
         try:
-            hand.content = media.with_fresh_media(hand.content, self._provider(corp), corp)
+            provider = self._provider(corp)
+            hand.content = media.with_fresh_media(hand.content, provider, corp, patience_s=UPLOAD_PATIENCE_S)
         except ProviderError as error:
             self._finish(hand, _unsaid(error))
         except Exception as error:
