@@ -224,6 +224,7 @@ def finish(hand: Hand, error: ProviderError | None) -> None:
                 log.warning("greeting %s was taken over; its late end %s is not written", row.pk, state)
                 return
             row.contact = row.contact or _contacts([row]).get((row.corp_id, row.external_userid))
+            row.state = State.SENDING  # where this is done once more, after a failure of the database
             _end(row, state, **told)
         return
     is_unsaid = not hand.was_in_doubt and error is not None and error.outcome == "not_done"
@@ -314,16 +315,16 @@ def expire() -> int:
         contacts = _contacts(rows)
         for row in rows:
             row.contact = contacts.get((row.corp_id, row.external_userid))
-            if row.spoke_at:
-                _end(row, State.UNCERTAIN)
-            else:
-                _end(row, State.EXPIRED, **({} if row.attempts else {"code": _held_back_by(row)}))
+            state = State.UNCERTAIN if row.spoke_at else State.EXPIRED
+            _end(row, state, code=row.code or _held_back_by(row))
             log.warning("greeting %s of %s is %s: its time is over", row.pk, row.userid, row.state)
     return len(rows)
 
 
 def _held_back_by(row: Greeting) -> str:
-    """Why nobody tried."""
+    """Why nobody tried, or nobody to the end; "" where the provider said why."""
+    if row.attempts:
+        return "" if row.errcode else "worker_lost"
     if not row.corp.is_active:
         return "corp_off"
     return "corp_paused" if row.corp.is_sending_paused else "no_worker"

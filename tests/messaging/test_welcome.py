@@ -250,7 +250,7 @@ def test_what_may_have_been_said_is_uncertain_when_the_time_is_over(told: House)
     assert greetings.speak(hand)
     late()
     tasks.sweep()
-    assert (the_one().state, told.posts(API)) == ("uncertain", [])
+    assert (the_one().state, the_one().code, told.posts(API)) == ("uncertain", "worker_lost", [])
 
 
 def test_a_late_call_leaves_only_what_is_left_of_the_time(told: House) -> None:
