@@ -58,20 +58,22 @@ class Arrivals:
             record([history.of_contact("contact.updated", contact, actor=self.actor, changes=changes)])
 
     def note(self) -> None:
-        """After the batch has written its relations: note who came, once for each relation."""
+        """After the batch has written its relations: note who came, once each time."""
         if not self.relations:
             return
         rows = self._rows()
-        known = set(
-            Arrival.objects.filter(way__in=self.ways.values(), follow_user__in=rows.values()).values_list(
-                "way_id", "follow_user_id"
-            )
-        )
+        known = {
+            (way_id, follow_id): createtime
+            for way_id, follow_id, createtime in Arrival.objects.filter(
+                way__in=self.ways.values(), follow_user__in=rows.values()
+            ).values_list("way_id", "follow_user_id", "createtime")
+        }
         for external_userid, userid, token in self.relations:
             way, follow = self.ways[token], rows.get((external_userid, userid.lower()))
-            if follow is not None and (way.pk, follow.pk) not in known:
-                known.add((way.pk, follow.pk))
-                self._join(way, follow)
+            if follow is None or known.get((way.pk, follow.pk), ()) == follow.createtime:
+                continue
+            known[way.pk, follow.pk] = follow.createtime
+            self._join(way, follow)
 
     def _rows(self) -> dict[tuple[str, str], FollowUser]:
         named = {external_userid for external_userid, *_ in self.relations}
@@ -88,8 +90,10 @@ class Arrivals:
         elif _is_waiting(way):
             _merge(way, follow, actor=self.actor)
         to_tag = way.tags.filter(deleted_at__isnull=True).exists()
-        arrival = Arrival.objects.create(
-            way=way, follow_user=follow, due_at=timezone.now() if to_tag else None
+        now = timezone.now()
+        told_of = {"createtime": follow.createtime, "tagged_at": None, "error": "", "tries": 0}
+        arrival, _ = Arrival.objects.update_or_create(
+            way=way, follow_user=follow, defaults={**told_of, "due_at": now if to_tag else None}
         )
         if to_tag:
             ring("contacts.tasks.mark_arrival", arrival.pk)

@@ -177,7 +177,9 @@ def _note_gone(way: ContactWay, error: ProviderError) -> None:
     """Somebody removed it at the provider: then it is deleted here as well."""
     log.warning("contact way %s is gone at the provider: %s", way.pk, error)
     with transaction.atomic():
-        contact = Contact.objects.select_for_update(no_key=True).filter(contact_way=way.pk).first()
+        contact = (
+            Contact.objects.select_for_update(no_key=True, of=("self",)).filter(contact_way=way.pk).first()
+        )
         rows = ContactWay.objects.filter(pk=way.pk, state=State.ACTIVE)
         gone = {"state": State.DELETED, "config_id": "", "error": str(error)[:500]}
         if rows.update(**gone, updated_at=timezone.now()):
@@ -226,7 +228,9 @@ def _put_off(way: ContactWay, error: ProviderError) -> None:
 
 def _fail(way: ContactWay, words: str) -> None:
     with transaction.atomic():
-        contact = Contact.objects.select_for_update(no_key=True).filter(contact_way=way.pk).first()
+        contact = (
+            Contact.objects.select_for_update(no_key=True, of=("self",)).filter(contact_way=way.pk).first()
+        )
         rows = ContactWay.objects.filter(pk=way.pk, state=State.PENDING)
         if not rows.update(state=State.FAILED, error=words, due_at=None, updated_at=timezone.now()):
             ContactWay.objects.filter(pk=way.pk).update(due_at=timezone.now())  # it was ended meanwhile

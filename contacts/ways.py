@@ -114,7 +114,7 @@ def change(way: ContactWay, *, user: User, actor: str, **asked: Any) -> ContactW
     """
     require_keeper(way, user=user, permission="contacts.change_contactway")
     with transaction.atomic():
-        way = ContactWay.objects.select_for_update().select_related("corp").get(pk=way.pk)
+        way = ContactWay.objects.select_for_update(of=("self",)).select_related("corp").get(pk=way.pk)
         if way.state in ContactWay.ENDED:
             raise Conflict(_("This code works no more, so it cannot be changed."), code="ended")
         held = _held(way)
@@ -190,7 +190,7 @@ def retry(way: ContactWay, *, user: User, actor: str) -> None:
 
 @transaction.atomic
 def _restart(way: ContactWay, *, actor: str, states: Iterable[str]) -> bool:
-    contact = Contact.objects.select_for_update(no_key=True).filter(contact_way=way.pk).first()
+    contact = Contact.objects.select_for_update(no_key=True, of=("self",)).filter(contact_way=way.pk).first()
     rows = ContactWay.objects.filter(pk=way.pk, state__in=list(states), due_at__isnull=True)
     made = rows.filter(state=State.FAILED).update(
         state=State.PENDING, due_at=_soon(), tries=0, updated_at=timezone.now()

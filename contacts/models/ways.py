@@ -30,7 +30,7 @@ class ContactWay(models.Model):
 
     class State(models.TextChoices):
         PENDING = "pending", _("being made")
-        ACTIVE = "active", _("open")
+        ACTIVE = "active", _("in use")
         FAILED = "failed", _("could not be made")
         DELETED = "deleted", _("deleted")
         EXPIRED = "expired", _("expired")
@@ -143,6 +143,7 @@ class Arrival(models.Model):
     follow_user = models.ForeignKey(
         FollowUser, on_delete=models.CASCADE, related_name="arrivals", verbose_name=_("follow user")
     )
+    createtime = models.BigIntegerField(null=True, editable=False)  # another one: they left and came again
     tagged_at = models.DateTimeField(_("tags set at"), null=True, blank=True)
     error = models.CharField(_("error"), max_length=500, blank=True)
     tries = models.PositiveIntegerField(default=0, editable=False)

@@ -206,6 +206,24 @@ def test_campaign_when_people_come_then_their_tags_are_set_at_the_provider(
     assert calls(sim, fair, "mark_tag") == 4
 
 
+def test_campaign_when_somebody_left_and_comes_again_then_their_tags_are_set_again(
+    fair: Corp, sim: Simulator
+) -> None:
+    way = made(fair, employees(fair)[0].userid, tags=[a_tag(fair, sim).tag_id])
+    external_userid = scan(sim, way)
+    by_callback(fair, external_userid)
+    work()
+    sim.change(fair.corpid, "unfollow", external_userid=external_userid, userid=employees(fair)[0].userid)
+    by_callback(fair, external_userid)
+    sim.advance(60)
+    scan(sim, way, external_userid=external_userid)
+    by_callback(fair, external_userid)
+    work()
+    assert calls(sim, fair, "mark_tag") == 2
+    assert (len(joined()), Arrival.objects.count()) == (2, 1)
+    assert untrue(fair, sim) == []
+
+
 def test_campaign_when_a_tag_cannot_be_set_then_it_is_said_and_not_tried_for_ever(
     fair: Corp, sim: Simulator
 ) -> None:

@@ -1,9 +1,11 @@
 """Contact ways: made once whatever is lost, changed, deleted, ended in time."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from contacts import tasks, way_work, ways
@@ -91,6 +93,26 @@ def test_way_when_another_worker_kept_one_meanwhile_then_ours_is_removed(
     late.config_id, late.asked_at, late.state = "", None, "pending"
     way_work._make(late, way_work.open_provider(way_work.first_agent(official_corp)))
     assert at_provider(official_corp)[way.token].config_id == way.config_id
+
+
+def test_way_when_several_workers_hear_of_it_then_one_makes_it(official_corp: Corp, sim: Simulator) -> None:
+    way = ask(official_corp, staff(official_corp, sim)[0].userid)
+    sim.fault(api=ADD, kind="delay", seconds=0.3)
+
+    def worker() -> None:
+        try:
+            tasks.work_on_way(way.pk)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=worker) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    way.refresh_from_db()
+    assert (way.state, way.due_at) == ("active", None)
+    assert calls(sim, official_corp, "add_contact_way") == 1
 
 
 def test_way_when_the_provider_refuses_then_failed_with_the_reason_until_tried_again(
