@@ -33,6 +33,9 @@ _SENTENCES: Final[Mapping[int, Promise]] = {
         "The corp has as many contact ways as the provider allows. Delete some that are no longer used."
     ),
     41048: _("There is no customer to send to: nobody among them is followed by the sender any more."),
+    41050: _("WeCom no longer takes the code of this welcome: it is good for 20 seconds."),
+    41053: _("The contact has not agreed that chats are archived, so WeCom lets nobody welcome them."),
+    41096: _("Another app is just sending a welcome to this person. It is tried again by itself."),
     41054: _("The employee has not activated WeCom yet."),
     45009: _("Too many calls: the provider asks us to wait. It goes on by itself."),
     45033: _("Too many calls at the same time. It goes on by itself."),
@@ -74,7 +77,7 @@ _SENTENCES: Final[Mapping[int, Promise]] = {
 
 # Codes that mean the same to a person as another one.
 _SAME_AS: Final[Mapping[int, int]] = {
-    6000: -1, 41096: 45033, 301096: 45033, 2000002: 40013, 41004: 41002, 41024: 41002, 41011: 40056,
+    6000: -1, 301096: 45033, 2000002: 40013, 41004: 41002, 41024: 41002, 41011: 40056,
     82004: 40204, 85002: 40204, 48001: 48002, 50006: 50003, 50002: 60011, 60021: 60011, 60031: 60030,
     301042: 60020, 40003: 60111, 81012: 81013, 82001: 81013, 84084: 84074, 90208: 90206,
     701016: 701008, 701099: 701008,
@@ -115,6 +118,12 @@ _CODES: Final[Mapping[str, Promise]] = {
     "several_sends": _(
         "The provider knows several mass sends that this can be. Look in WeCom, then say what became of it."
     ),
+    "welcomed_already": _("They talk already, or WeCom or another app has welcomed them."),
+    "welcomed_by_us": _("The first answer was lost; WeCom says that the welcome has arrived."),
+    "no_worker": _("No worker came by within 20 seconds. Is supervise running?"),
+    "corp_paused": _("Sending of this corp was paused, and after 20 seconds it was too late."),
+    "corp_off": _("This corp was switched off."),
+    "too_long": _("The content is too long."),
     "worker_lost": _("The worker that was sending it went away."),
     "uploading": _("Its file is still being uploaded. It goes on by itself."),
 }
@@ -130,6 +139,10 @@ _OURS: Final = frozenset(
         "stopped",
         "never_confirmed",
         "worker_lost",
+        "no_worker",
+        "corp_paused",
+        "corp_off",
+        "too_long",
         "uploading",
         "no_agent",
         "no_sender",

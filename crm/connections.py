@@ -1,5 +1,6 @@
 """Agent row to ready Provider: the cached token, the shared pace, the address. The only door to credentials."""
 
+import math
 import time
 from datetime import timedelta
 from typing import Final
@@ -37,13 +38,15 @@ def can(corp: Corp, capability: Capability) -> bool:
     return corp.dialect in DIALECTS and capability in DIALECTS[corp.dialect].capabilities
 
 
-def open_provider(agent: Agent, *, patience_s: float = 120, ask: Ask = here) -> Provider:
+def open_provider(
+    agent: Agent, *, patience_s: float = 120, most_s: float = math.inf, ask: Ask = here
+) -> Provider:
     """A client of `agent` with the shared token and pace; RateLimited rather than wait over `patience_s`.
 
-    What token and pace need of the database is done by `ask`.
+    No exchange takes longer than `most_s`. What token and pace need of the database is done by `ask`.
     """
     corp = agent.corp
-    connect, read, total = settings.CRM_HTTP_TIMEOUTS
+    connect, read, total = (min(each, most_s) for each in settings.CRM_HTTP_TIMEOUTS)
     return open_client(
         corp.dialect,
         Credentials(corpid=corp.corpid, secret=agent.secret, agentid=agent.agentid),

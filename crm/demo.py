@@ -5,7 +5,7 @@ import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from django.contrib.auth.models import Group, User
 from django.db import transaction
@@ -19,7 +19,7 @@ from crm.connections import can
 from crm.models import Corp
 from crm.providers.base import Capability
 from crm.providers.content import Content, MiniprogramNotice, Text
-from messaging import library, templates
+from messaging import library, templates, welcomes
 
 PASSWORD: Final = "renmai-demo"
 CORP_NAMES: Final = {"direct": "晨星文具（direct）", "official": "远山茶业（official）"}
@@ -35,6 +35,9 @@ TEMPLATES: Final[dict[str, Content]] = {
         content_item=(("客户", "{contact.name}"), ("订单号", "{订单号}"), ("送货日期", "{日期}")),
     ),
 }
+WELCOME: Final = Text(
+    "{contact.name}，您好！我是远山茶业的{employee.name}，很高兴认识您。想喝什么茶，随时告诉我。"
+)
 PRICES: Final = "价目表（示例）\n\n龙井 50 克    128 元\n普洱 100 克   96 元\n茉莉花茶 50 克 58 元\n"
 
 
@@ -76,6 +79,8 @@ def populate() -> None:
     for corp in Corp.objects.order_by("pk"):
         _keep_templates(corp)
         _keep_files(corp)
+        if can(corp, Capability.WELCOME):
+            _keep_welcome(corp)
         if can(corp, Capability.CONTACT_WAY):
             _make_way(corp)
 
@@ -102,6 +107,20 @@ def _keep_templates(corp: Corp) -> None:
     admin = User.objects.get(username=LOGINS[0].username)
     for name, content in TEMPLATES.items():
         templates.create(user=admin, actor="command", corp=corp, name=name, content=content)
+
+
+def _keep_welcome(corp: Corp) -> None:
+    """Said to whoever scans a code of the simulator or adds an employee there."""
+    who: dict[str, Any] = {"user": User.objects.get(username=LOGINS[0].username), "actor": "command"}
+    template = templates.create(corp=corp, name="欢迎 · Welcome", content=WELCOME, **who)
+    welcomes.create(
+        corp=corp,
+        name="欢迎新客户 · New customers",
+        template=template,
+        scope="corp",
+        instead_of_name="尊敬的客户",
+        **who,
+    )
 
 
 def _keep_files(corp: Corp) -> None:

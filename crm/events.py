@@ -19,6 +19,8 @@ VERBS: Final = frozenset(
         *(f"message.{what}" for what in ("recalled", "reminded", "stopped", "received", "card_clicked")),
         *(f"contact_way.{what}" for what in ("created", "updated", "made", "failed", "deleted", "expired")),
         *(f"template.{what}" for what in ("created", "updated")),
+        *(f"welcome.{what}" for what in ("created", "updated")),
+        *(f"greeting.{state}" for state in "accepted failed uncertain cancelled expired".split()),
         *(f"media_file.{what}" for what in ("created", "updated")),
         *(
             f"delivery.{state}"
@@ -41,6 +43,8 @@ SUBJECTS: Final = frozenset(
         "template",
         "callback",
         "media_file",
+        "welcome",
+        "greeting",
         "contact_way",
     }
 )

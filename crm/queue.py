@@ -26,7 +26,8 @@ from django_q.tasks import async_task
 log = logging.getLogger("renmai.queue")
 
 MAIN: Final = Conf.PREFIX
-LANES: Final = (MAIN, "sync", "poll", "inbox")
+LANES: Final = (MAIN, "sync", "poll", "inbox", "welcome")
+SENDING_LANES: Final = (MAIN, "welcome")
 
 
 def ring(path: str, *ids: int | str, lane: str = "") -> None:

@@ -17,7 +17,12 @@ _READ = (
     "contacts.view_tag",
     "contacts.view_contactway",
 )
-_READ_MESSAGES = ("messaging.view_message", "messaging.view_delivery", "messaging.view_receivedmessage")
+_READ_MESSAGES = (
+    "messaging.view_message",
+    "messaging.view_delivery",
+    "messaging.view_greeting",
+    "messaging.view_receivedmessage",
+)
 _WORK = (
     "contacts.add_contact",
     "contacts.change_contact",
@@ -27,6 +32,7 @@ _WORK = (
     "contacts.delete_contactway",
     "messaging.add_message",
     "messaging.view_template",
+    "messaging.view_welcome",
     "messaging.view_mediafile",
     "messaging.add_mediafile",
     "messaging.view_receivedfile",
@@ -36,6 +42,8 @@ _DIRECT = (
     "messaging.approve_urgent",
     "messaging.add_template",
     "messaging.change_template",
+    "messaging.add_welcome",
+    "messaging.change_welcome",
     "messaging.change_mediafile",
 )
 _READ_SYNC = ("contacts.view_syncrun", "contacts.view_syncpart", "contacts.view_quarantine")

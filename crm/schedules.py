@@ -21,6 +21,7 @@ def jobs() -> list[Job]:
     table = [
         Job("contacts.tasks.sync_due", settings.CRM_SYNC_EVERY_MINUTES),
         Job("messaging.tasks.poll_due", 1),
+        Job("messaging.tasks.keep_welcome_files", 30),
         Job("crm.tasks.beat", 1),
         Job("crm.tasks.forget_old_answers", 60),
         Job("messaging.tasks.forget_old_callbacks", 60),

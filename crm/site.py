@@ -70,6 +70,8 @@ PLACES: tuple[tuple[str | Promise, tuple[Place, ...]], ...] = (
             ),
             Place(_("Deliveries"), "outgoing_mail", "messaging_delivery", "messaging.view_delivery"),
             Place(_("Templates"), "article", "messaging_template", "messaging.view_template"),
+            Place(_("Welcome messages"), "waving_hand", "messaging_welcome", "messaging.view_welcome"),
+            Place(_("Greetings"), "how_to_reg", "messaging_greeting", "messaging.view_greeting"),
             Place(_("Media library"), "perm_media", "messaging_mediafile", "messaging.view_mediafile"),
         ),
     ),

@@ -31,7 +31,7 @@ GRACE_S = 10
 TASKS_PER_PROCESS = 2000
 LONGEST_BACKOFF_S = 30
 # A task bounds itself; this is for one that hangs all the same. A sync renews a lease, so it may take long.
-BUSY_LIMIT_S = {queue.MAIN: 600.0, "sync": 6 * 3600.0, "poll": 600.0, "inbox": 600.0}
+BUSY_LIMIT_S = {queue.MAIN: 600.0, "sync": 6 * 3600.0, "poll": 600.0, "inbox": 600.0, "welcome": 120.0}
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Supervisor:
         plan: list[tuple[str, Callable[[Slot], None], float]] = [("clock", run_clock, 120)]
         plan += [(queue.MAIN, run_worker, BUSY_LIMIT_S[queue.MAIN])] * workers
         plan += [("sync", run_worker, BUSY_LIMIT_S["sync"])] * SYNC_WORKERS
-        plan += [(lane, run_worker, BUSY_LIMIT_S[lane]) for lane in ("poll", "inbox")]
+        plan += [(lane, run_worker, BUSY_LIMIT_S[lane]) for lane in ("poll", "inbox", "welcome")]
         self.slots = [Slot(name, work, limit, index) for index, (name, work, limit) in enumerate(plan)]
         self.stopping = False
 
@@ -174,7 +174,7 @@ def die_with_parent(parent: int) -> None:
 
 def run_worker(slot: Slot) -> None:
     """Take tasks of the lane one by one. On SIGTERM a send is finished; what only reads stops where it is."""
-    stop = _stop_between_tasks if slot.name == queue.MAIN else _stop_at_once
+    stop = _stop_between_tasks if slot.name in queue.SENDING_LANES else _stop_at_once
     signal.signal(signal.SIGTERM, stop)
     for _ in range(TASKS_PER_PROCESS):
         while not _one_task(slot):

@@ -7,13 +7,19 @@ are committed together.
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from typing import Any, TypeVar
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
 
-from messaging.claims import Batch
-from messaging.outcomes import Result
+
+class Call(Protocol):
+    """What the desk must know of a call: which try it is."""
+
+    @property
+    def attempt_id(self) -> int: ...
+
 
 T = TypeVar("T")
+B = TypeVar("B", bound=Call)
 
 
 class Silenced(Exception):
@@ -24,41 +30,40 @@ class Closed(Silenced):
     """The owner has gone: nothing more may be said or done."""
 
 
-Speak = Callable[[Sequence[Batch]], Mapping[int, Silenced]]
-
-
 @dataclass(slots=True)
-class _Asked:
+class _Asked(Generic[B]):
     """Something a thread waits for: that its `batch` may speak, or that `work` is done."""
 
-    batch: Batch | None = None
+    batch: B | None = None
     work: Callable[[], Any] = lambda: None
     reply: SimpleQueue[Any] = field(default_factory=SimpleQueue)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
-    batch: Batch
+class _Ended(Generic[B]):
+    batch: B
     result: Any
 
 
-class Desk:
+class Desk(Generic[B]):
     """Owned by the thread that makes it, which calls everything but `ask` and `ask_to_speak`.
 
     `call` makes the call of a batch and raises nothing. `speak` returns who must stay silent, and why, by attempt.
     """
 
-    def __init__(self, call: Callable[[Batch], Result | Silenced], speak: Speak) -> None:
+    def __init__(
+        self, call: Callable[[B], Any], speak: Callable[[Sequence[B]], Mapping[int, Silenced]]
+    ) -> None:
         self._call = call
         self._speak = speak
         self._owner = threading.get_ident()
-        self._waiting: SimpleQueue[Batch | None] = SimpleQueue()
-        self._told: SimpleQueue[_Asked | _Ended] = SimpleQueue()
+        self._waiting: SimpleQueue[B | None] = SimpleQueue()
+        self._told: SimpleQueue[_Asked[B] | _Ended[B]] = SimpleQueue()
         self._threads = 0
         self._is_closed = False
         self.flying = 0
 
-    def start(self, batch: Batch) -> None:
+    def start(self, batch: B) -> None:
         """Have the call made soon; by a new thread where all others are busy."""
         self.flying += 1
         self._waiting.put(batch)
@@ -67,9 +72,15 @@ class Desk:
             # Daemons: an end must not wait for a provider that hangs.
             threading.Thread(target=self._work, name=f"call-{self._threads}", daemon=True).start()
 
-    def serve(self) -> list[tuple[Batch, Any]]:
-        """Wait until a thread wants something, and do all that is wanted; returns the calls that have ended."""
-        told = [self._told.get()]
+    def serve(self, patience_s: float | None = None) -> list[tuple[B, Any]]:
+        """Wait until a thread wants something, and do all that is wanted; returns the calls that have ended.
+
+        An empty list when nothing is wanted within `patience_s` seconds.
+        """
+        try:
+            told = [self._told.get(timeout=patience_s)]
+        except Empty:
+            return []
         while not self._told.empty():
             told.append(self._told.get())
         asked = [each for each in told if isinstance(each, _Asked)]
@@ -81,7 +92,7 @@ class Desk:
         self.flying -= len(ended)
         return ended
 
-    def _let_speak(self, asked: Sequence[_Asked]) -> None:
+    def _let_speak(self, asked: Sequence[_Asked[B]]) -> None:
         batches = [each.batch for each in asked if each.batch is not None]
         if not batches:
             return
@@ -93,10 +104,10 @@ class Desk:
         """From any thread: have `work` done by the owner; its value, or what it raised."""
         if self._is_owner():
             return work()
-        value: T = self._have(_Asked(work=work))
+        value: T = self._have(_Asked[B](work=work))
         return value
 
-    def ask_to_speak(self, batch: Batch) -> None:
+    def ask_to_speak(self, batch: B) -> None:
         """From any thread: returns when `batch` may speak, raises when it must not."""
         if not self._is_owner():
             self._have(_Asked(batch))
@@ -106,7 +117,7 @@ class Desk:
     def _is_owner(self) -> bool:
         return threading.get_ident() == self._owner
 
-    def _have(self, asked: _Asked) -> Any:
+    def _have(self, asked: _Asked[B]) -> Any:
         self._told.put(asked)
         if self._is_closed:  # looked at after the put: what stood there before, `close` answers
             raise Closed

@@ -23,7 +23,7 @@ from crm.providers.errors import BadCredential, ProviderError
 from crm.providers.records import LIMITS, Notice
 from crm.queue import is_idle, is_stopping, ring
 from crm.retry import backoff_s
-from messaging import clicks, received
+from messaging import clicks, greetings, received
 from messaging.models import Callback
 from messaging.models.callbacks import FROM_PEOPLE
 from messaging.states import grouped
@@ -75,7 +75,9 @@ def accept(agent: Agent, notice: Notice) -> bool:
                 _tell_received(row, notice)
                 received.expect_file(row, notice.fields)
             return is_new
-        if not is_new:
+        if is_new:
+            greetings.expect(row, notice)
+        else:
             _queue_again(row)
         if is_idle(LANE):
             ring("messaging.tasks.handle_callbacks", agent.corp_id, lane=LANE)

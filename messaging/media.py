@@ -112,13 +112,17 @@ def note_uses(messages: Iterable[Message]) -> None:
 # --- Before a send ------------------------------------------------------------------------------------------------
 
 
-def with_fresh_media(content: Content, provider: Provider, corp: Corp) -> Content:
+def with_fresh_media(
+    content: Content, provider: Provider, corp: Corp, *, patience_s: float = PATIENCE_S
+) -> Content:
     """`content` with a media_id that the provider still knows in place of each reference; may use the network.
 
-    Raises ProviderError: nothing was sent then.
+    Raises ProviderError: nothing was sent then. `uploading` where another worker takes longer than `patience_s`.
     """
     told = content.as_json()
-    fresh = {f"{PREFIX}{pk}": _fresh_media_id(pk, provider, corp) for pk in sorted(file_ids(told))}
+    fresh = {
+        f"{PREFIX}{pk}": _fresh_media_id(pk, provider, corp, patience_s) for pk in sorted(file_ids(told))
+    }
     return contents.parse(_replaced(told, fresh)) if fresh else content
 
 
@@ -131,8 +135,8 @@ def _replaced(value: Any, fresh: Mapping[str, str]) -> Any:
     return [_replaced(inner, fresh) for inner in value] if isinstance(value, list) else value
 
 
-def _fresh_media_id(pk: int, provider: Provider, corp: Corp) -> str:
-    deadline = time.monotonic() + PATIENCE_S
+def _fresh_media_id(pk: int, provider: Provider, corp: Corp, patience_s: float) -> str:
+    deadline = time.monotonic() + patience_s
     while True:
         file = MediaFile.objects.only("media_id", "uploaded_at", "uploading_until").get(pk=pk, corp=corp)
         now = timezone.now()

@@ -15,13 +15,16 @@ from contacts.querysets import sees_everything
 from crm import roles
 
 if TYPE_CHECKING:
+    from crm.models import Corp
     from messaging.models import (  # noqa: F401  (in string annotations)
         Delivery,
+        Greeting,
         MediaFile,
         Message,
         ReceivedFile,
         ReceivedMessage,
         Template,
+        Welcome,
     )
 
 User = AbstractBaseUser | AnonymousUser
@@ -75,6 +78,44 @@ class TemplateQuerySet(models.QuerySet["Template"]):
 
     def active(self) -> Self:
         return self.filter(is_active=True)
+
+
+class WelcomeQuerySet(models.QuerySet["Welcome"]):
+    def visible_to(self, user: User) -> Self:
+        """The welcome messages of the corps a person works in."""
+        return self.filter(corp__in=visible_corps(user))
+
+    def active(self) -> Self:
+        return self.filter(is_active=True)
+
+    def for_arrival(self, corp: Corp, *, userid: str, state: str) -> Welcome | None:
+        """What to say to who has added the employee `userid` by the contact way whose token is `state`.
+
+        That of the way, else that of the employee, else that for everybody.
+        """
+        scope = self.model.Scope
+        of_employee = Q(scope=scope.EMPLOYEES, employees__userid__iexact=userid)
+        of_way = Q(scope=scope.WAY, way__token=state)
+        found = self.active().filter(Q(scope=scope.CORP) | of_employee | of_way, corp=corp)
+        ranks = (scope.WAY, scope.EMPLOYEES, scope.CORP)
+        return min(found.order_by("-pk"), key=lambda each: ranks.index(scope(each.scope)), default=None)
+
+
+class GreetingQuerySet(models.QuerySet["Greeting"]):
+    def visible_to(self, user: User) -> Self:
+        """The greetings in the name of employees within reach."""
+        return self if sees_everything(user) else self.filter(employee__in=_reach(user))
+
+    def open(self) -> Self:
+        return self.filter(state__in=self.model.OPEN)
+
+    def awaited(self) -> Self:
+        """Those for which a try may still be begun."""
+        in_time = self.open().filter(deadline__gt=timezone.now())
+        return in_time.filter(corp__is_active=True, corp__is_sending_paused=False)
+
+    def due(self) -> Self:
+        return self.awaited().filter(next_attempt_at__lte=timezone.now())
 
 
 class MediaFileQuerySet(models.QuerySet["MediaFile"]):

@@ -1,7 +1,7 @@
 """Queue entries: an id in, one call out."""
 
 from crm.queue import is_idle, ring
-from messaging import chores, delivery, errands, inbox, inquiries, results
+from messaging import chores, delivery, errands, greeter, greetings, inbox, inquiries, results
 
 
 def deliver(message_id: int) -> None:
@@ -35,12 +35,29 @@ def handle_callbacks(corp_id: int) -> None:
     inbox.handle(corp_id)
 
 
+def greet() -> None:
+    greeter.greet()
+
+
+def keep_welcome_files() -> None:
+    """Rings the lane of the polls: an upload keeps no send waiting."""
+    ring("messaging.tasks.upload_welcome_files", lane=results.LANE)
+
+
+def upload_welcome_files() -> int:
+    return greeter.keep_files()
+
+
 def forget_old_callbacks() -> int:
     return inbox.forget_old()
 
 
 def sweep() -> None:
     delivery.recover()
+    greetings.expire()
+    greetings.tell()
+    if is_idle(greetings.LANE) and greetings.is_any_due():
+        ring("messaging.tasks.greet", lane=greetings.LANE)
     if is_idle(inbox.LANE):
         for corp_id in inbox.unattended():
             ring("messaging.tasks.handle_callbacks", corp_id, lane=inbox.LANE)

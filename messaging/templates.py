@@ -139,6 +139,7 @@ def change(
     require(user, "messaging.change_template")
     if content is not None:
         _refuse_faults(user, template.corp, content)
+        _refuse_unsayable(template, content)
     asked = {
         "name": None if name is None else name.strip(),
         "msgtype": content and content.msgtype,
@@ -192,6 +193,14 @@ def _refuse_faults(user: User, corp: Corp, content: Content) -> None:
         )
     if errors := misspelt(content) or _over_limits(corp, content) or _of_files(user, corp, content):
         raise Invalid(_("The template cannot be kept as it is."), errors=errors)
+
+
+def _refuse_unsayable(template: Template, content: Content) -> None:
+    """What a welcome says nobody is there to complete."""
+    custom = custom_of(content)
+    if custom and template.welcomes.filter(is_active=True).exists():
+        words = _("A welcome message says this template, and nobody would give a value for %s.")
+        raise _invalid("/content", "custom_variable", words % f"{{{custom[0]}}}")
 
 
 def _over_limits(corp: Corp, content: Content) -> list[FieldError]:

@@ -122,7 +122,7 @@ class Turn:
 
     def __init__(self, message: Message) -> None:
         self._message = message
-        self._desk = Desk(self._call, self._speak)
+        self._desk: Desk[Batch] = Desk(self._call, self._speak)
         self._line = Line(message, self._ask)
         self._ready: deque[Batch] = deque()
         self._held: dict[int, Batch] = {}  # by attempt: what is claimed and not ended

@@ -14,7 +14,15 @@ from crm import roles
 from crm.keys import SCOPES, make_key
 from crm.models import Agent, ApiKey, Corp
 from crm.providers.file_types import content_type_of
-from messaging.models import Callback, MediaFile, ReceivedFile, ReceivedMessage, Template
+from messaging.models import (
+    Callback,
+    Greeting,
+    MediaFile,
+    ReceivedFile,
+    ReceivedMessage,
+    Template,
+    Welcome,
+)
 
 _numbers = count(1)
 
@@ -69,6 +77,42 @@ def template(corp: Corp, words: str = "hello", name: str = "", **fields: Any) ->
         corp=corp,
         name=name or f"template {next(_numbers)}",
         **{"msgtype": "text", "content": content, **fields},
+    )
+
+
+def welcome(
+    corp: Corp, words: str = "hello", *, employees: Iterable[Employee] = (), **fields: Any
+) -> Welcome:
+    """What is said to new contacts: `content`, or a text of `words`."""
+    content = fields.pop("content", None)
+    more = {"content": content, "msgtype": content["msgtype"]} if content else {}
+    said = fields.pop("template", None) or template(corp, words, **more)
+    made = Welcome.objects.create(
+        corp=corp, **{"name": f"welcome {next(_numbers)}", "template": said, **fields}
+    )
+    made.employees.set(employees)
+    return made
+
+
+def greeting(employee: Employee, contact: Contact, **fields: Any) -> Greeting:
+    """That `employee` greeted `contact`, with a welcome that is in use no more."""
+    corp, number = employee.corp, next(_numbers)
+    made: dict[str, Any] = {
+        "welcome": Welcome.objects.filter(corp=corp).first() or welcome(corp, is_active=False),
+        "state": "accepted",
+        "content": {"msgtype": "text", "text": {"content": "hello"}},
+        "code_digest": f"{number:064d}",
+        "deadline": timezone.now(),
+        "finished_at": timezone.now(),
+        "is_told": True,
+    }
+    return Greeting.objects.create(
+        corp=corp,
+        external_userid=contact.external_userid,
+        userid=employee.userid,
+        contact=contact,
+        employee=employee,
+        **(made | fields),
     )
 
 

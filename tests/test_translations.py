@@ -16,7 +16,7 @@ from django.test import Client
 
 from contacts.models import SyncPart, SyncRun, Tag, Team
 from crm.models import Corp
-from messaging.models import CardClick, Delivery, Message, ReceivedFile, ReceivedMessage
+from messaging.models import CardClick, Delivery, Greeting, Message, ReceivedFile, ReceivedMessage
 from tests import factories
 from tests.marked import marked_in
 
@@ -183,7 +183,14 @@ def rows(chinese: Client) -> dict[str, Any]:
     for errcode, state in ((None, "queued"), (40007, "failed"), (60020, "failed")):
         received = factories.received(corp, "1", "voice")
         ReceivedFile.objects.filter(callback=received).update(state=state, errcode=errcode)
+    words = "您好，{contact.name}"
+    said = factories.template(corp, words, "欢迎语")
+    welcome = factories.welcome(corp, name="欢迎新客户", template=said, instead_of_name="朋友")
+    for state in Greeting.State.values:
+        content = {"msgtype": "text", "text": {"content": "您好"}}
+        factories.greeting(employee, contact, state=state, content=content)
     return {
+        "welcome": welcome,
         "file": factories.media_file(corp, name="春季新品"),
         "card": _pressed_card(message),
         "template": factories.template(corp, "您好，{日期}见", "问候"),
@@ -228,6 +235,7 @@ PAGES = """
 /admin/messaging/template/{template}/change/
 /admin/messaging/mediafile/ /admin/messaging/mediafile/add/ /admin/messaging/mediafile/{file}/change/
 /admin/messaging/message/send/start/image/?employee={employee}
+/admin/messaging/welcome/ /admin/messaging/welcome/{welcome}/change/ /admin/messaging/greeting/
 /admin/crm/corp/ /admin/crm/corp/add/ /admin/crm/corp/{corp}/change/ /admin/crm/agent/ /admin/crm/agent/{agent}/change/
 /admin/crm/apikey/ /admin/auth/user/ /admin/auth/user/add/ /admin/password_change/ /admin/contacts/contact/?q=0
 """.split()

@@ -39,6 +39,7 @@ class Capability(StrEnum):
     RECALL = "recall"  # of messages to employees
     REMIND = "remind"  # of a mass send, and to stop one
     FIND_MASS_MESSAGE = "find_mass_message"  # a mass send whose answer was lost
+    WELCOME = "welcome"  # the first message to who has just added an employee
     CONTACT_WAY = "contact_way"  # a QR code by which people become contacts
     MARK_TAGS = "mark_tags"
     COUNT_MESSAGES = "count_messages"  # the provider's own count of an app's messages
@@ -217,6 +218,22 @@ class Provider(ABC):
         `refused`. Raises Unavailable while one of them is being dispatched.
         """
         raise Unsupported("This provider has no call that lists mass sends.")
+
+    @staticmethod
+    def check_welcome(content: Content) -> list[Problem]:
+        """What stands against `content` as a welcome message; no network."""
+        return [Problem("/msgtype", "unsupported_type")]
+
+    def welcome_body(self, content: Content, *, welcome_code: str) -> bytes:
+        """The exact bytes of a welcome message; `prepare()` for a contact goes before. No network. Raises Refused."""
+        raise Unsupported("This provider has no welcome messages.")
+
+    def send_welcome(self, body: bytes, *, on_speak: Callable[[], None] = lambda: None) -> None:
+        """Post `body` once; `on_speak` as in `send`. Its code works once, so posting it again can do no harm.
+
+        Raises AlreadyWelcomed, CodeExpired, and what `send` raises.
+        """
+        raise Unsupported("This provider has no welcome messages.")
 
     def message_counts(self) -> MessageCounts:
         """How many persons the provider says got a message of this app."""

@@ -77,5 +77,13 @@ class Refused(ProviderError):
     """The provider said no to this request; also every errcode our table does not list."""
 
 
+class AlreadyWelcomed(Refused):
+    """41051: they talk already, or a welcome message has arrived. By whom it does not say."""
+
+
+class CodeExpired(Refused):
+    """41050: the welcome code is older than it may be, or was never one."""
+
+
 class Unsupported(ProviderError):
     """The dialect has no such call; nothing was asked."""

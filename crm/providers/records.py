@@ -350,7 +350,8 @@ class Press:
 class Notice:
     """A genuine call. `kind` is MsgType, or Event and ChangeType with a dot; `fields` what stands right in it.
 
-    Two calls with the same `identity` say the same thing.
+    Two calls with the same `identity` say the same thing. `told_at` is when it was made, by the provider's clock (Unix
+    seconds), as are the times in `fields`.
     """
 
     kind: str
@@ -359,3 +360,4 @@ class Notice:
     text: str
     identity: bytes
     fields: dict[str, str]
+    told_at: int = 0

@@ -120,7 +120,7 @@ class TemplateAdmin(ScopedAdmin):
             "admin/messaging/template.html",
             title=template.name,
             obj=template,
-            **_tried(request, template),
+            **tried(request, template),
         )
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
@@ -148,7 +148,7 @@ class TemplateAdmin(ScopedAdmin):
             other=None if template else next(kind for kind in Template.Type if kind != msgtype),
             media=form.media + about.media,
             back=self.url("changelist"),
-            **(_tried(request, template) if template else {}),
+            **(tried(request, template) if template else {}),
         )
 
 
@@ -173,8 +173,11 @@ def _keep(
         return None
 
 
-def _tried(request: HttpRequest, template: Template) -> dict[str, Any]:
-    """What one contact of the reader's reach would get: the one asked for, else the first."""
+def tried(request: HttpRequest, template: Template, *, sender: str = "") -> dict[str, Any]:
+    """What one contact of the reader's reach would get: the one asked for, else the first.
+
+    `sender` stands for an employee where the reader is none.
+    """
     rows = Contact.objects.visible_to(request.user).filter(corp=template.corp_id, state=Contact.State.ACTIVE)
     rows = rows.only("external_userid", "name", "corp_name")
     offered = list(rows.order_by("pk")[:OFFERED])
@@ -183,6 +186,8 @@ def _tried(request: HttpRequest, template: Template) -> dict[str, Any]:
     contact = found or next(iter(offered), None)
     content = contents.parse(template.content)
     shown = letters.tried_on(content, contact, user=request.user, corp=template.corp) if contact else content
+    if sender:
+        shown = templates.render(shown, {templates.EMPLOYEE_NAME: sender})
     return {
         "kept": template,
         "contact": contact,

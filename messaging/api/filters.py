@@ -3,7 +3,7 @@
 import django_filters
 
 from crm.api.filters import YesNo, moment, whole, words
-from messaging.models import Delivery, MediaFile, Message, ReceivedMessage, Template
+from messaging.models import Delivery, Greeting, MediaFile, Message, ReceivedMessage, Template, Welcome
 
 
 class MessageFilters(django_filters.FilterSet):
@@ -37,3 +37,18 @@ class ReceivedFilters(django_filters.FilterSet):
 class DeliveryFilters(django_filters.FilterSet):
     state = words("state", choices=Delivery.State.values)
     contact = whole("contact_id", about="id of a contact")
+
+
+class WelcomeFilters(django_filters.FilterSet):
+    corp = words("corp__corpid", about="corpid")
+    scope = words("scope", choices=Welcome.Scope.values)
+    is_active = YesNo("is_active")
+
+
+class GreetingFilters(django_filters.FilterSet):
+    corp = words("corp__corpid", about="corpid")
+    state = words("state", choices=Greeting.State.values)
+    welcome = whole("welcome_id", about="id of a welcome message")
+    contact = whole("contact_id", about="id of a contact")
+    employee = words("userid", about="userid")
+    created_after = moment("created_at", lookup_expr="gt")

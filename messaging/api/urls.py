@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from messaging.api import media, received, templates, views
+from messaging.api import media, received, templates, views, welcomes
 
 urlpatterns = [
     path("messages/", views.Messages.as_view(), name="messages"),
@@ -26,6 +26,10 @@ urlpatterns = [
     path("received-messages/<str:pk>/content/", received.ReceivedContent.as_view(), name="received-content"),
     path("templates/", templates.Templates.as_view(), name="templates"),
     path("templates/<str:pk>/", templates.OneTemplate.as_view(), name="template"),
+    path("welcomes/", welcomes.Welcomes.as_view(), name="welcomes"),
+    path("welcomes/<str:pk>/", welcomes.OneWelcome.as_view(), name="welcome"),
+    path("greetings/", welcomes.Greetings.as_view(), name="greetings"),
+    path("greetings/<str:pk>/", welcomes.OneGreeting.as_view(), name="greeting"),
     path("media/", media.Media.as_view(), name="media"),
     path("media/<str:pk>/", media.OneMediaFile.as_view(), name="media-file"),
     path("media/<str:pk>/content/", media.MediaContent.as_view(), name="media-content"),

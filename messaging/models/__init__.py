@@ -4,6 +4,7 @@ from messaging.models.callbacks import Callback, ReceivedMessage
 from messaging.models.chores import CardClick, Chore, ReceivedFile
 from messaging.models.stock import MediaFile, Template
 from messaging.models.traffic import Attempt, DayUse, Delivery, Errand, Message
+from messaging.models.welcome import Greeting, Welcome
 
 __all__ = [
     "Attempt",
@@ -13,9 +14,11 @@ __all__ = [
     "DayUse",
     "Delivery",
     "Errand",
+    "Greeting",
     "MediaFile",
     "Message",
     "ReceivedFile",
     "ReceivedMessage",
     "Template",
+    "Welcome",
 ]

@@ -21,10 +21,11 @@ WORK = (
     "messaging/message/",
     "messaging/receivedmessage/",
     "messaging/delivery/",
+    "messaging/greeting/",
 )
 TEAM = ("contacts/team/", "contacts/syncrun/")
 OPERATIONS = ("crm/corp/", "crm/agent/", "crm/apikey/", "crm/event/", "auth/user/")
-WRITE = ("messaging/template/", "messaging/mediafile/")
+WRITE = ("messaging/template/", "messaging/mediafile/", "messaging/welcome/")
 LISTS = (*WORK, *WRITE, *TEAM, *OPERATIONS)
 MAY = {
     "lin": (*WORK, *WRITE),
@@ -102,6 +103,8 @@ def fill(cast: Cast, n: int) -> None:
         )
         factories.template(cast.corp, "Hello {contact.name}")
         factories.media_file(cast.corp)
+        factories.welcome(cast.corp, is_active=False, scope="employees", employees=[cast.employees["lin"]])
+        factories.greeting(cast.employees["lin"], contact)
         way = factories.contact_way(cast.corp, cast.employees["lin"], cast.employees["wang"])
         Arrival.objects.create(way=way, follow_user=contact.follow_users.all()[0])
         Tag.objects.create(corp=cast.corp, tag_id=f"et-more-{contact.pk}", name="more")

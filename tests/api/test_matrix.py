@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver
 
 from contacts.models import SyncRun
 from crm.api import urls
+from crm.models import Corp
 from messaging.models import Delivery
 from tests import factories
 from tests.api.conftest import Caller, Cast, person, text, upload
@@ -40,6 +41,11 @@ READS = {
     "messages/{message_of_sun}/deliveries/": (404, 404, 200, 200, 403),
     "templates/": (200, 200, 200, 403, 403),
     "templates/{template}/": (200, 200, 200, 403, 403),
+    "welcomes/": (200, 200, 200, 403, 403),
+    "welcomes/{welcome}/": (200, 200, 200, 403, 403),
+    "greetings/": (200, 200, 200, 200, 403),
+    "greetings/{greeting_of_lin}/": (200, 200, 200, 200, 403),
+    "greetings/{greeting_of_qian}/": (404, 404, 200, 200, 403),
     "media/": (200, 200, 200, 403, 403),
     "media/{media}/": (200, 200, 200, 403, 403),
     "media/{media}/content/": (200, 200, 200, 403, 403),
@@ -86,6 +92,9 @@ WRITES: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "templates/"): (403, 201, 201, 403, 403),
     ("PATCH", "templates/{template}/"): (403, 200, 200, 403, 403),
     ("DELETE", "templates/{template}/"): (403, 204, 204, 403, 403),
+    ("POST", "welcomes/"): (403, 201, 201, 403, 403),
+    ("PATCH", "welcomes/{welcome}/"): (403, 200, 200, 403, 403),
+    ("DELETE", "welcomes/{welcome}/"): (403, 204, 204, 403, 403),
     ("POST", "media/"): (201, 201, 201, 403, 403),
     ("PATCH", "media/{media}/"): (403, 200, 200, 403, 403),
     ("POST", "sync-runs/"): (403, 403, 202, 403, 403),
@@ -107,6 +116,9 @@ def ids(cast: Cast) -> dict[str, int]:
     asks = cast.caller("zhao").post("messages/", text(cast.contacts["lin"].pk, urgent=True))
     found["urgent_of_zhao"] = asks.json()["id"]
     found["template"] = factories.template(cast.corp).pk
+    found["welcome"] = factories.welcome(cast.corp, name="those of Lin", is_active=False).pk
+    for name in ("lin", "qian"):
+        found[f"greeting_of_{name}"] = factories.greeting(cast.employees[name], cast.contacts[name]).pk
     found["media"] = factories.media_file(cast.corp).pk
     for name in ("lin", "qian"):
         found[f"received_of_{name}"] = factories.received(cast.corp, name, kind="image").pk
@@ -121,6 +133,11 @@ def body(method: str, path: str, cast: Cast) -> dict[str, Any]:
         return text(cast.contacts["lin"].pk)
     if path == "templates/":
         return {"corp": "ww-south", "name": "greeting", "content": text(1)["content"]}
+    if path.startswith("welcomes/"):
+        Corp.objects.update(dialect="official")
+        told = {"name": "hello", "scope": "employees", "employees": ["lin"]}
+        more = {"corp": "ww-south", "template": factories.template(cast.corp).pk}
+        return {**told, **more} if method == "POST" else told if method == "PATCH" else {}
     if path == "media/":
         return upload()
     if path.startswith("follow-users/"):
@@ -217,6 +234,8 @@ def test_an_odd_id_is_404(sun: Caller, odd: str) -> None:
         "sync-runs/{}/",
         "templates/{}/",
         "media/{}/",
+        "welcomes/{}/",
+        "greetings/{}/",
         "media/{}/content/",
         "received-messages/{}/",
         "received-messages/{}/content/",

@@ -64,6 +64,8 @@ def test_answers_are_what_the_document_says(cast: Cast, sun: Caller, schema: dic
     ids["media"] = factories.media_file(cast.corp).pk
     ids["received-messages"] = factories.received(cast.corp, "lin", "image").pk
     ids["contact-ways"] = factories.contact_way(cast.corp, cast.employees["lin"]).pk
+    ids["welcomes"] = factories.welcome(cast.corp).pk
+    ids["greetings"] = factories.greeting(cast.employees["lin"], cast.contacts["lin"]).pk
     for path, operations in schema["paths"].items():
         if "get" in operations:
             asked = path.replace("{id}", str(ids.get(path.split("/")[3], "")))

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def supervise() -> Iterator["subprocess.Popen[str]"]:
     process = command("supervise", CRM_SYNC_LEASE_SECONDS="3")
     try:
-        wait_until(lambda: len(children(process.pid)) == 7)
+        wait_until(lambda: len(children(process.pid)) == 8)
         yield process
     finally:
         process.kill()

@@ -41,11 +41,12 @@ def open_event(
     outer = fields_of(body)
     if outer.get("ToUserName") != corpid or outer.get("AgentID", agentid) != agentid:
         raise Forged("for another corp or app")
-    text = _message(_single(query), outer.get("Encrypt", ""), keys, corpid=corpid, now=now)
+    told = _single(query)
+    text = _message(told, outer.get("Encrypt", ""), keys, corpid=corpid, now=now)
     fields = fields_of(text)
     if fields.get("ToUserName") != corpid:
         raise Forged("for another corp inside")
-    return _notice(text, fields, identity=text)
+    return _notice(text, fields, identity=text, told_at=int(told["timestamp"]))
 
 
 def open_signed_event(
@@ -57,7 +58,8 @@ def open_signed_event(
     fields = told_in(body)
     if fields.get("ToUserName", corpid) != corpid:
         raise Forged("for another corp")
-    return _notice(body, fields, identity=f"{told['timestamp']} {told['nonce']}".encode())
+    identity = f"{told['timestamp']} {told['nonce']}".encode()
+    return _notice(body, fields, identity=identity, told_at=int(told["timestamp"]))
 
 
 def _single(query: str) -> dict[str, str]:
@@ -143,7 +145,7 @@ def _json_fields(body: bytes) -> dict[str, str]:
     return {name: str(value) for name, value in told.items() if isinstance(value, str | int)}
 
 
-def _notice(text: bytes, fields: Mapping[str, str], *, identity: bytes) -> Notice:
+def _notice(text: bytes, fields: Mapping[str, str], *, identity: bytes, told_at: int) -> Notice:
     try:
         words = text.decode()
     except UnicodeDecodeError:
@@ -151,7 +153,7 @@ def _notice(text: bytes, fields: Mapping[str, str], *, identity: bytes) -> Notic
     parts = (fields.get("MsgType", ""), fields.get("Event", ""), fields.get("ChangeType", ""))
     kind = ".".join(part for part in parts[parts[0] == "event" :] if part)
     about = fields.get(_USERID) or _sender(fields.get("FromUserName", ""))
-    return Notice(kind, about, fields.get(_EXTERNAL_USERID, ""), words, identity, dict(fields))
+    return Notice(kind, about, fields.get(_EXTERNAL_USERID, ""), words, identity, dict(fields), told_at)
 
 
 def _sender(userid: str) -> str:

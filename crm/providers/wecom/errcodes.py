@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from crm.providers.errors import (
     Absent,
+    AlreadyWelcomed,
     BadCredential,
+    CodeExpired,
     ProviderError,
     RateLimited,
     Refused,
@@ -187,8 +189,9 @@ _add(Absent, "F", 41044, "no such contact way")
 _add(Refused, "F", 41045, "contact way quota reached")
 _add(Refused, "F", (41046, 41047), "mass message id missing or invalid")
 _add(Refused, "F", 41048, "no customer to send to")
-_add(Refused, "F", (41049, 41050), "welcome_code missing, invalid or older than 20 s")
-_add(Refused, "F", 41051, "already chatting, or the welcome was delivered")
+_add(Refused, "F", 41049, "welcome_code missing")
+_add(CodeExpired, "F", 41050, "welcome_code invalid or older than 20 s")
+_add(AlreadyWelcomed, "F", 41051, "already chatting, or the welcome was delivered")
 _add(Unavailable, "R", 41096, "another send is in progress")
 _add(Refused, "F", 41053, "consent to archive chats is missing")
 _add(Refused, "F", 41054, "member not activated")

@@ -188,6 +188,11 @@ def mass_body(content: Content, *, to: Sequence[str], sender: str) -> bytes:
     )
 
 
+def welcome_body(content: Content, *, welcome_code: str) -> bytes:
+    """The body of `externalcontact/send_welcome_msg`."""
+    return encode({"welcome_code": welcome_code, **_mass_payload(content)})
+
+
 def _payload(content: Content) -> dict[str, Any]:
     payload = content.as_json()
     payload.get("template_card", {}).pop("replace_text", None)

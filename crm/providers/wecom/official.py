@@ -58,6 +58,7 @@ class Official(WeComClient):
             Capability.REMIND,
             Capability.FIND_MASS_MESSAGE,
             Capability.COUNT_MESSAGES,
+            Capability.WELCOME,
             Capability.CONTACT_WAY,
             Capability.MARK_TAGS,
         }
@@ -206,6 +207,16 @@ class Official(WeComClient):
         self, body: bytes, *, to: Sequence[str], sender: str, begin: int, end: int
     ) -> list[SendReceipt]:
         return find_sends(self._caller, body, to=to, sender=sender, begin=begin, end=end)
+
+    @staticmethod
+    def check_welcome(content: Content) -> list[Problem]:
+        return messages.mass_problems(content)  # the same shapes and limits (wecom.md 3.6)
+
+    def welcome_body(self, content: Content, *, welcome_code: str) -> bytes:
+        return messages.welcome_body(content, welcome_code=welcome_code)
+
+    def send_welcome(self, body: bytes, *, on_speak: Callable[[], None] = lambda: None) -> None:
+        self._caller.write("externalcontact/send_welcome_msg", body, on_speak=on_speak)
 
     def message_counts(self) -> MessageCounts:
         return read_counts(self._caller, self._agentid)
