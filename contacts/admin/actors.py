@@ -25,7 +25,12 @@ def told(actor: str, names: Mapping[str, str]) -> str:
         return _("sync run %(n)s") % {"n": rest}
     if kind == "key":
         return _("API key %(prefix)s") % {"prefix": rest}
-    known = {"worker": _("Renmai"), "command": _("command line"), "schedule": _("schedule")}
+    known = {
+        "worker": _("Renmai"),
+        "command": _("command line"),
+        "schedule": _("schedule"),
+        "callback": _("told by the provider"),
+    }
     return known.get(kind, actor)
 
 

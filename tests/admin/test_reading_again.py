@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from contacts import history
 from contacts.models import Contact, FollowUser
 from crm import roles
+from crm.events import record
 from crm.models import Corp
 from crm.simulator.server import Simulator
 from tests import factories
@@ -137,3 +139,9 @@ def test_dialect_without_such_a_call_has_no_button_and_says_so(cast: Cast, lin: 
     assert BUTTON not in lin.text(f"{page}change/")
     lin.post(f"{page}read/")
     assert "It was not read again, and nothing was changed." in lin.text(f"{page}change/")
+
+
+def test_timeline_says_in_words_that_the_provider_called(cast: Cast, lin: Browser) -> None:
+    contact = cast.contacts["lin"]
+    record([history.of_contact("contact.updated", contact, actor="callback")])
+    assert "told by the provider" in lin.text(f"contacts/contact/{contact.pk}/change/")
