@@ -42,7 +42,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 @pytest.fixture(scope="session")
 def one_simulator() -> Iterator[Simulator]:
-    with running(contacts=60, employees=6, seed=1) as simulator:
+    with running(contacts=90, employees=9, seed=1) as simulator:
         yield simulator
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from crm.simulator import events
 from crm.simulator.exchange import JsonObject
-from crm.simulator.records import Contact, Department, Employee, Follow, Tag, TagGroup, Welcome
+from crm.simulator.records import Card, Contact, Department, Employee, Follow, Tag, TagGroup, Welcome
 from crm.simulator.world import Corp
 
 _CONTACT = (
@@ -72,7 +72,24 @@ def _set(record: object, names: tuple[str, ...], fields: Mapping[str, Any]) -> N
             setattr(record, name, fields[name])
 
 
+def _set_card(corp: Corp, card: Card, fields: Mapping[str, Any]) -> None:
+    """What DingTalk keeps of the contact itself, also where the change is said of a relation."""
+    _set(card, ("state_code", "mobile", "remark", "address", "email"), fields)
+    for phone in fields.get("remark_mobiles", ()):
+        state_code, _, card.mobile = phone.rpartition("-")
+        card.state_code = state_code.lstrip("+") or "86"
+    if "tags" in fields:
+        labels = tuple(each for each in map(_tag_id, fields["tags"]) if each)
+        if not labels or any(each not in corp.tags for each in labels):
+            raise ValueError("a contact of DingTalk has one known label at least")
+        card.labels = labels
+
+
 def _set_follow(corp: Corp, follow: Follow, fields: Mapping[str, Any]) -> None:
+    if follow.contact.card is not None:
+        _set_card(corp, follow.contact.card, fields)
+        corp.touch(follow.contact)
+        return
     _set(follow, _FOLLOW, fields)
     if "remark_mobiles" in fields:
         follow.remark_mobiles = tuple(fields["remark_mobiles"])
@@ -101,7 +118,10 @@ def add_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
         raise ValueError(f"{external_userid} exists")
     contact = Contact(external_userid, str(fields.get("name", "新客户")))
     _set(contact, _CONTACT, fields)
-    corp.next_n()
+    number = corp.next_n()
+    if corp.spec.dialect == "dingtalk":
+        contact.card = Card(mobile=f"1990{number:07d}", labels=tuple(corp.tags)[:1])
+        _set_card(corp, contact.card, fields)
     corp.add_contact(contact)
     for told in fields.get("follow_user", ()):
         relation = {"userid": told} if isinstance(told, str) else told
@@ -112,6 +132,8 @@ def add_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
 def edit_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     contact = _contact(corp, fields)
     _set(contact, _CONTACT, fields)
+    if contact.card is not None:
+        _set_card(corp, contact.card, fields)
     corp.touch(contact)
     return {}
 
@@ -221,6 +243,7 @@ def transfer(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
         who = {"userid": takeover.userid, "external_userid": contact.external_userid}
         corp.tell(events.customer("transfer_fail", now, **who, FailReason=fields["fails"]))
         return {}
+    was_first = contact.follows[0] is old
     corp.end(old)
     _tell(corp, "del_external_contact", old, now, Source="DELETE_BY_TRANSFER")
     if corp.following(takeover, contact) is None:
@@ -238,6 +261,8 @@ def transfer(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
             state=old.state,
         )
         _tell(corp, "add_external_contact", made, now, State=made.state)
+    if was_first and contact.card is not None and (taken := corp.following(takeover, contact)):
+        corp.put_first(taken)
     return {}
 
 
@@ -293,9 +318,13 @@ def add_tag(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     name = fields["group_name"]
     group = next((each for each in corp.tag_groups.values() if each.group_name == name), None)
     if group is None:
-        group = TagGroup(f"etgroup{corp.next_n():025d}", name, now, 0)
+        is_dingtalk = corp.spec.dialect == "dingtalk"  # whose groups have no id
+        group_id = name if is_dingtalk else f"etgroup{corp.next_n():025d}"
+        group = TagGroup(group_id, name, now, 0)
         corp.tell(events.tag("create", now, id=group.group_id, kind="tag_group"))
-    tag = Tag(f"ettag{corp.next_n():027d}", fields["tag_name"], now, 0, group)
+    number = corp.next_n()
+    tag_id = str(8000 + number) if corp.spec.dialect == "dingtalk" else f"ettag{number:027d}"
+    tag = Tag(tag_id, fields["tag_name"], now, 0, group)
     corp.add_tag(group, tag)
     corp.tell(events.tag("create", now, id=tag.id, kind="tag"))
     return {"tag_id": tag.id, "group_id": group.group_id}

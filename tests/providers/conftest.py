@@ -45,7 +45,7 @@ def client(hostile: Hostile) -> Open:
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[Simulator]:
     """One simulator process for all provider tests."""
-    with running(contacts=60, employees=6, seed=1) as started:
+    with running(contacts=90, employees=9, seed=1) as started:
         yield started
 
 
