@@ -53,9 +53,10 @@ def sim(one_simulator: Simulator) -> Simulator:
     return one_simulator
 
 
-@pytest.fixture(params=["direct", "official"])
-def corp(request: pytest.FixtureRequest, sim: Simulator, db: None) -> Corp:
-    """A connected corp of either dialect, not synced yet."""
+@pytest.fixture(params=["direct", "official", "dingtalk"])
+def corp(request: pytest.FixtureRequest, sim: Simulator, db: None, settings: Any) -> Corp:
+    """A connected corp of any dialect, not synced yet."""
+    settings.CRM_DINGTALK_RATE = settings.CRM_REMOTE_RATE  # the simulator's is switched off
     return factories.corp_of(sim.corp(request.param))
 
 
@@ -67,6 +68,12 @@ def direct_corp(sim: Simulator, db: None) -> Corp:
 @pytest.fixture
 def official_corp(sim: Simulator, db: None) -> Corp:
     return factories.corp_of(sim.corp("official"))
+
+
+@pytest.fixture
+def dingtalk_corp(sim: Simulator, db: None, settings: Any) -> Corp:
+    settings.CRM_DINGTALK_RATE = settings.CRM_REMOTE_RATE
+    return factories.corp_of(sim.corp("dingtalk"))
 
 
 def database_url() -> str:

@@ -132,6 +132,10 @@ class FollowUser(models.Model):
         WON = "won", _("won")
         DROPPED = "dropped", _("dropped")
 
+    class Role(models.TextChoices):
+        OWNER = "owner", pgettext_lazy("follow user", "owner")
+        SHARED = "shared", pgettext_lazy("follow user", "shared")
+
     class EndSource(models.TextChoices):
         SYNC = "sync", _("two complete syncs did not find it")
         READ = "read", _("a direct read said so")
@@ -150,6 +154,15 @@ class FollowUser(models.Model):
         related_name="follow_users",
         db_index=False,
         verbose_name=_("employee"),
+    )
+    role = models.CharField(
+        _("role"),
+        max_length=16,
+        choices=Role,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("In DingTalk one employee owns a contact, and others may share it."),
     )
     remark = models.CharField(_("remark"), max_length=LIMITS["remark"], blank=True)
     description = models.CharField(_("description"), max_length=LIMITS["description"], blank=True)

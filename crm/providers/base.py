@@ -46,6 +46,7 @@ class Credentials:
     corpid: str
     secret: str
     agentid: str = ""
+    app_key: str = ""  # of a DingTalk app
 
     def __repr__(self) -> str:
         return f"Credentials(corpid={self.corpid!r}, agentid={self.agentid!r})"
@@ -89,6 +90,7 @@ class Provider(ABC):
     capabilities: ClassVar[frozenset[Capability]]
     employees_per_listing: ClassVar[int]  # how many userids one listing may name
     items_name_colleagues: ClassVar[bool] = False  # an item may name followers whose listing it is not
+    lists_whole_corp: ClassVar[bool] = False  # one listing tells everybody's contacts
     recipients_per_send: ClassVar[dict[str, int]]  # {to_kind: how many one call takes}
 
     tally: Tally
@@ -107,7 +109,8 @@ class Provider(ABC):
         digest alone, and costs no parsing. Hand in no other digests: the reading relies on where they are from.
 
         `cursor` is opaque: "" starts, the page's `next_cursor` continues, "" again means the end. `limit` is
-        1..100. Raises Absent (no such employee), StaleCursor, RateLimited, Unavailable, Malformed.
+        1..100. No userids: the contacts of everybody, where `lists_whole_corp`. Raises Absent (no such employee),
+        StaleCursor, RateLimited, Unavailable, Malformed.
         An employee without contacts gives an empty page, however the provider words it.
         Source: docs/reference/protocol-wecom.md, listing contacts.
         """

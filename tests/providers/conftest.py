@@ -63,3 +63,8 @@ def direct(simulator: Simulator) -> Corp:
 @pytest.fixture
 def official(simulator: Simulator) -> Corp:
     return open_corp(simulator, "official")
+
+
+@pytest.fixture
+def dingtalk(simulator: Simulator) -> Corp:
+    return open_corp(simulator, "dingtalk")
