@@ -86,7 +86,13 @@ def database_url() -> str:
 
 def environment(**more: str) -> dict[str, str]:
     """What a process needs to work on the test database."""
-    return {**os.environ, "DATABASE_URL": database_url(), "CRM_ALLOW_PRIVATE_UPSTREAM": "1", **more}
+    return {
+        **os.environ,
+        "DATABASE_URL": database_url(),
+        "CRM_ALLOW_PRIVATE_UPSTREAM": "1",
+        "CRM_DINGTALK_RATE": "5000",
+        **more,
+    }
 
 
 def command(*arguments: str, **more: str) -> "subprocess.Popen[str]":
