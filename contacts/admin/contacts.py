@@ -43,6 +43,9 @@ CREATE_POINTERS = {
     "/type": "type",
     "/corp_name": "corp_name",
     "/position": "position",
+    "/mobile": "mobile",
+    "/tags": "tags",
+    "/remark": "remark",
 }
 
 
@@ -270,6 +273,7 @@ class ContactAdmin(ScopedAdmin):
     def _create(self, request: HttpRequest, form: CreateContactForm) -> Contact | None:
         values = dict(form.cleaned_data)
         follow_user = [employee.userid for employee in values.pop("follow_users")]
+        values["tags"] = [tag.tag_id for tag in values.pop("tags", ())]
         strangers = {e.corp_id for e in form.cleaned_data["follow_users"]} - {values["corp"].pk}
         if strangers:
             form.add_error("follow_users", _now("Choose employees of the same corp."))

@@ -42,6 +42,7 @@ class FollowUserSerializer(serializers.ModelSerializer[FollowUser]):
             "id",
             "userid",
             "name",
+            "role",
             "remark",
             "description",
             "createtime",
@@ -150,6 +151,20 @@ class NewContactSerializer(Strict):
     type = serializers.ChoiceField(choices=Contact.Type.choices, required=False)
     follow_users = serializers.ListField(
         child=serializers.CharField(max_length=LIMITS["userid"]), min_length=1, max_length=100
+    )
+    mobile = serializers.CharField(
+        max_length=64,
+        required=False,
+        help_text="DingTalk only, and required there: 13900000001, or +86-13900000001.",
+    )
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=LIMITS["tag_id"]),
+        required=False,
+        max_length=100,
+        help_text="DingTalk only, and required there: 1 to 20 ids of labels.",
+    )
+    remark = serializers.CharField(
+        max_length=LIMITS["remark"], required=False, allow_blank=True, help_text="DingTalk only."
     )
 
 

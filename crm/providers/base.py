@@ -37,6 +37,7 @@ class Capability(StrEnum):
     REMIND = "remind"  # of a mass send, and to stop one
     FIND_MASS_MESSAGE = "find_mass_message"  # a mass send whose answer was lost
     COUNT_MESSAGES = "count_messages"  # the provider's own count of an app's messages
+    CONTACT_CARD = "contact_card"  # a contact has one owner, a phone and labels of its own
 
 
 @dataclass(frozen=True, slots=True)

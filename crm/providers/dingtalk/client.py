@@ -28,7 +28,14 @@ class Dingtalk(Provider):
     """One app of one DingTalk organisation."""
 
     dialect = "dingtalk"
-    capabilities = frozenset({Capability.CREATE_CONTACT, Capability.READ_CONTACT, Capability.LIST_TAGS})
+    capabilities = frozenset(
+        {
+            Capability.CREATE_CONTACT,
+            Capability.CONTACT_CARD,
+            Capability.READ_CONTACT,
+            Capability.LIST_TAGS,
+        }
+    )
     employees_per_listing = 1  # whom a listing names has no meaning here: see lists_whole_corp
     lists_whole_corp = True
     items_name_colleagues = True
