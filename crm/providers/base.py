@@ -92,7 +92,12 @@ class Provider(ABC):
     employees_per_listing: ClassVar[int]  # how many userids one listing may name
     items_name_colleagues: ClassVar[bool] = False  # an item may name followers whose listing it is not
     lists_whole_corp: ClassVar[bool] = False  # one listing tells everybody's contacts
-    recipients_per_send: ClassVar[dict[str, int]]  # {to_kind: how many one call takes}
+    recipients_per_send: ClassVar[
+        dict[str, int]
+    ]  # {to_kind: how many one call takes}; others cannot be sent to
+    results_end_s: ClassVar[float | None] = (
+        None  # so long after a send its result is told (None: for as long as asked)
+    )
 
     tally: Tally
 
@@ -173,7 +178,7 @@ class Provider(ABC):
 
     @abstractmethod
     def result(self, msgid: str, *, sender: str) -> Iterator[SendResult]:
-        """What became of each recipient of a mass send (`final` was False).
+        """What became of each recipient of a send whose receipt was not `final`.
 
         `sender` "" asks for every sender of the task. Raises Unavailable while the task is being dispatched.
         """

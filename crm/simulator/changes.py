@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from crm.simulator import events
+from crm.simulator.edits import set_card, set_fields, tag_id_of
 from crm.simulator.exchange import JsonObject
 from crm.simulator.records import Card, Contact, Department, Employee, Follow, Tag, TagGroup, Welcome
 from crm.simulator.world import Corp
@@ -62,39 +63,16 @@ def _relation(corp: Corp, fields: Mapping[str, Any], userid: str) -> Follow:
     return follow
 
 
-def _set(record: object, names: tuple[str, ...], fields: Mapping[str, Any]) -> None:
-    for name in names:
-        if name in fields:
-            if type(fields[name]) is not type(getattr(record, name)):
-                raise ValueError(
-                    f"{name} cannot be {fields[name]!r}; hostile values go through /_sim/poison/"
-                )
-            setattr(record, name, fields[name])
-
-
-def _set_card(corp: Corp, card: Card, fields: Mapping[str, Any]) -> None:
-    """What DingTalk keeps of the contact itself, also where the change is said of a relation."""
-    _set(card, ("state_code", "mobile", "remark", "address", "email"), fields)
-    for phone in fields.get("remark_mobiles", ()):
-        state_code, _, card.mobile = phone.rpartition("-")
-        card.state_code = state_code.lstrip("+") or "86"
-    if "tags" in fields:
-        labels = tuple(each for each in map(_tag_id, fields["tags"]) if each)
-        if not labels or any(each not in corp.tags for each in labels):
-            raise ValueError("a contact of DingTalk has one known label at least")
-        card.labels = labels
-
-
 def _set_follow(corp: Corp, follow: Follow, fields: Mapping[str, Any]) -> None:
     if follow.contact.card is not None:
-        _set_card(corp, follow.contact.card, fields)
+        set_card(corp, follow.contact.card, fields)
         corp.touch(follow.contact)
         return
-    _set(follow, _FOLLOW, fields)
+    set_fields(follow, _FOLLOW, fields)
     if "remark_mobiles" in fields:
         follow.remark_mobiles = tuple(fields["remark_mobiles"])
     if "tags" in fields:
-        follow.tags = tuple(each for each in map(_tag_id, fields["tags"]) if each)
+        follow.tags = tuple(each for each in map(tag_id_of, fields["tags"]) if each)
         follow.own_tags = tuple(
             (each.get("group_name", ""), each["tag_name"])
             for each in fields["tags"]
@@ -106,10 +84,6 @@ def _set_follow(corp: Corp, follow: Follow, fields: Mapping[str, Any]) -> None:
     corp.touch(follow.contact)
 
 
-def _tag_id(told: Any) -> str:
-    return told if isinstance(told, str) else str(told.get("tag_id") or "")
-
-
 def add_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     """A new person; `follow_user` holds userids or objects with the fields of a relation."""
     made_up = hashlib.sha1(f"{corp.spec.corp}/{corp.last_n}".encode(), usedforsecurity=False).hexdigest()[:30]
@@ -117,11 +91,11 @@ def add_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     if external_userid in corp.contacts:
         raise ValueError(f"{external_userid} exists")
     contact = Contact(external_userid, str(fields.get("name", "新客户")))
-    _set(contact, _CONTACT, fields)
+    set_fields(contact, _CONTACT, fields)
     number = corp.next_n()
     if corp.spec.dialect == "dingtalk":
         contact.card = Card(mobile=f"1990{number:07d}", labels=tuple(corp.tags)[:1])
-        _set_card(corp, contact.card, fields)
+        set_card(corp, contact.card, fields)
     corp.add_contact(contact)
     for told in fields.get("follow_user", ()):
         relation = {"userid": told} if isinstance(told, str) else told
@@ -131,9 +105,9 @@ def add_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
 
 def edit_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     contact = _contact(corp, fields)
-    _set(contact, _CONTACT, fields)
+    set_fields(contact, _CONTACT, fields)
     if contact.card is not None:
-        _set_card(corp, contact.card, fields)
+        set_card(corp, contact.card, fields)
     corp.touch(contact)
     return {}
 
@@ -272,7 +246,7 @@ def add_employee(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
         raise ValueError(f"{userid} exists")
     departments = fields.get("department", [1])
     employee = Employee(userid, fields.get("name", userid), departments, [0] * len(departments))
-    _set(employee, _EMPLOYEE, fields)
+    set_fields(employee, _EMPLOYEE, fields)
     corp.add_employee(employee)
     corp.tell(events.member("create_user", now, userid=userid, department=departments))
     return {"userid": userid}
@@ -284,7 +258,7 @@ def edit_employee(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject
     old, new = employee.userid, fields.get("new_userid", "")
     if new:
         corp.rename_employee(employee, new)
-    _set(employee, _EMPLOYEE, fields)
+    set_fields(employee, _EMPLOYEE, fields)
     if "left" in fields:
         employee.status = 5 if fields["left"] else 1
     corp.touch_all(each.contact for each in employee.follows)
@@ -376,7 +350,7 @@ def edit_department(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObje
     number = int(fields["id"])
     change = "update_party" if number in corp.departments else "create_party"
     department = corp.departments.setdefault(number, Department(number, str(number), 1, 0))
-    _set(department, ("name", "parentid", "order", "department_leader"), fields)
+    set_fields(department, ("name", "parentid", "order", "department_leader"), fields)
     corp.changed()
     told = {"Id": number, "Name": department.name, "ParentId": department.parentid, "Order": department.order}
     corp.tell(events.party(change, now, told))

@@ -4,8 +4,8 @@ from collections.abc import Callable, Container, Iterator, Sequence
 
 from crm.providers.base import Capability, Credentials, Limiter, Provider
 from crm.providers.content import Content
-from crm.providers.dingtalk import contacts
-from crm.providers.dingtalk.caller import Caller
+from crm.providers.dingtalk import contacts, messages, results
+from crm.providers.dingtalk.caller import Caller, encode
 from crm.providers.dingtalk.directory import read_directory
 from crm.providers.errors import Unsupported
 from crm.providers.records import (
@@ -21,7 +21,7 @@ from crm.providers.records import (
 from crm.providers.tokens import TokenStore
 from crm.providers.transport import Transport
 
-_NO_MESSAGES = "DingTalk has no call that writes to an external contact."
+_NO_FILES = "Files are not uploaded to DingTalk."
 
 
 class Dingtalk(Provider):
@@ -34,12 +34,15 @@ class Dingtalk(Provider):
             Capability.CONTACT_CARD,
             Capability.READ_CONTACT,
             Capability.LIST_TAGS,
+            Capability.MESSAGE_EMPLOYEE,
+            Capability.RECALL,
         }
     )
     employees_per_listing = 1  # whom a listing names has no meaning here: see lists_whole_corp
     lists_whole_corp = True
     items_name_colleagues = True
-    recipients_per_send = {}  # noqa: RUF012  (a ClassVar in Provider)
+    recipients_per_send = messages.PEOPLE_PER_SEND
+    results_end_s = 24 * 3600
 
     def __init__(
         self, transport: Transport, credentials: Credentials, *, tokens: TokenStore, limiter: Limiter
@@ -71,7 +74,7 @@ class Dingtalk(Provider):
         return contacts.create(self._caller, contact)
 
     def check(self, content: Content, *, to_kind: str) -> list[Problem]:
-        return [Problem("/msgtype", "unsupported_type")]
+        return messages.problems(content)
 
     def body(
         self,
@@ -82,19 +85,26 @@ class Dingtalk(Provider):
         sender: str = "",
         duplicate_check_s: int = 0,
     ) -> bytes:
-        raise Unsupported(_NO_MESSAGES)
+        if to_kind not in self.recipients_per_send:
+            raise Unsupported(f"DingTalk has no call that writes to a {to_kind}.")
+        return messages.body(content, to_kind=to_kind, to=to, agentid=self._agentid)
 
     def send(
         self, body: bytes, *, to_kind: str, to: Sequence[str], on_speak: Callable[[], None] = lambda: None
     ) -> SendReceipt:
-        raise Unsupported(_NO_MESSAGES)
+        answer = self._caller.write(results.API + "asyncsend_v2", body, on_speak=on_speak, expect="task_id")
+        return results.receipt(answer, to_kind=to_kind)
 
     def result(self, msgid: str, *, sender: str) -> Iterator[SendResult]:
-        raise Unsupported(_NO_MESSAGES)
+        return results.read_result(self._caller, msgid, agentid=self._agentid)
+
+    def recall(self, msgid: str) -> None:
+        body = encode(results.question(msgid, self._agentid, name="msg_task_id"))
+        self._caller.write(results.API + "recall", body)
 
     @staticmethod
     def check_media(kind: str, data: bytes) -> list[Problem]:
         return [Problem("", "unsupported_type")]
 
     def upload_media(self, kind: str, filename: str, data: bytes) -> str:
-        raise Unsupported(_NO_MESSAGES)
+        raise Unsupported(_NO_FILES)
