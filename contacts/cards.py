@@ -67,7 +67,7 @@ def read_card(
         return Card(), [_unknown(name) for name, value in told.items() if value]
     number, errors = _number(mobile)
     errors += [_unknown(name) for name, value in others.items() if value]
-    errors += _tag_errors(corp, tags)
+    errors += tag_errors(corp, tags)
     if len(owners) > 1:
         sentence = _("One employee owns a contact of DingTalk: name exactly one.")
         errors.append(FieldError("/follow_users", "one_owner", sentence))
@@ -93,7 +93,8 @@ def _number(mobile: str) -> tuple[str, list[FieldError]]:
     return f"+{found[1] or HOME_CODE}-{found[2]}", []
 
 
-def _tag_errors(corp: Corp, tags: Sequence[str]) -> list[FieldError]:
+def tag_errors(corp: Corp, tags: Sequence[str]) -> list[FieldError]:
+    """What stands against giving a contact these labels, and no others."""
     if not tags:
         return [FieldError("/tags", "required", _("A contact of DingTalk needs a label."))]
     if len(tags) > MOST_TAGS:

@@ -88,6 +88,45 @@ class CreateContactForm(StyledForm):
                 self.fields[name].required = True
 
 
+class EditContactForm(StyledForm):
+    """What can be changed of a contact at the provider; who may not hand it over is not asked for an owner."""
+
+    name = forms.CharField(label=pgettext_lazy("person", "name"), max_length=LIMITS["name"])
+    owner = forms.ModelChoiceField(
+        label=pgettext_lazy("follow user", "owner"), queryset=Employee.objects.none()
+    )
+    tags = forms.ModelMultipleChoiceField(
+        label=_("labels"), queryset=Tag.objects.none(), widget=UnfoldAdminSelectMultipleWidget
+    )
+    corp_name = forms.CharField(label=_("company"), max_length=LIMITS["corp_name"], required=False)
+    position = forms.CharField(label=_("position"), max_length=LIMITS["position"], required=False)
+    remark = forms.CharField(label=_("remark"), max_length=LIMITS["remark"], required=False)
+
+    def __init__(self, *args: Any, contact: Contact, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = contact.follow_users.current().select_related("employee").defer("raw")
+        owner = rows.filter(role=FollowUser.Role.OWNER, absent_since=None).first() or rows.first()
+        self.fields["tags"].queryset = living_tags([contact.corp])  # type: ignore[attr-defined]
+        people = Employee.objects.reached_by(user).filter(corp=contact.corp)
+        self.fields["owner"].queryset = people  # type: ignore[attr-defined]
+        if not user.has_perm("contacts.transfer_contact"):  # type: ignore[union-attr]
+            del self.fields["owner"]
+        self.initial.update({name: getattr(contact, name) for name in ("name", "corp_name", "position")})
+        if owner is not None:
+            labels = living_tags([contact.corp]).filter(tag_id__in=owner.tag_ids)
+            self.initial.update({"remark": owner.remark, "owner": owner.employee_id})
+            self.initial.update({"tags": list(labels.values_list("pk", flat=True))})
+
+    def changes(self) -> dict[str, Any]:
+        """What differs from what is known."""
+        told = {name: self.cleaned_data[name] for name in self.changed_data}
+        if "tags" in told:
+            told["tags"] = [tag.tag_id for tag in told["tags"]]
+        if "owner" in told:
+            told["owner"] = told["owner"].userid
+        return told
+
+
 class PlanForm(forms.Form):
     """Stage and next date of one relation, as it stands on the contact page."""
 

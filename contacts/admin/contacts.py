@@ -1,5 +1,6 @@
 """Contacts: the list one works from, the page of one person, and creating one."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -23,6 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from contacts import actions
 from contacts.admin import filters
 from contacts.admin.contact_page import page_of
+from contacts.admin.editing import delete_view, edit_view
 from contacts.consent import set_opted_out
 from contacts.follow_up import plan_follow_up
 from contacts.forms import CreateContactForm, PlanForm, creating_corps
@@ -91,6 +93,12 @@ class ContactAdmin(ScopedAdmin):
             path("<int:pk>/retry/", wrap(self.retry_view), name="contacts_contact_retry"),
             path("<int:pk>/opt-out/", wrap(self.opt_out_view), name="contacts_contact_opt_out"),
             path("<int:pk>/read/", wrap(self.read_view), name="contacts_contact_read"),
+            path("<int:pk>/edit/", wrap(partial(edit_view, self)), name="contacts_contact_edit"),
+            path(
+                "<int:pk>/delete-there/",
+                wrap(partial(delete_view, self)),
+                name="contacts_contact_delete_there",
+            ),
             *super().get_urls(),
         ]
 

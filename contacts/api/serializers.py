@@ -168,6 +168,21 @@ class NewContactSerializer(Strict):
     )
 
 
+class CardSerializer(Strict):
+    """The body of PATCH contacts/{id}/card/: what is to change at the provider."""
+
+    name = serializers.CharField(max_length=LIMITS["name"], required=False)
+    position = serializers.CharField(max_length=LIMITS["position"], required=False, allow_blank=True)
+    corp_name = serializers.CharField(max_length=LIMITS["corp_name"], required=False, allow_blank=True)
+    remark = serializers.CharField(max_length=LIMITS["remark"], required=False, allow_blank=True)
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=LIMITS["tag_id"]), required=False, max_length=100
+    )
+    owner = serializers.CharField(
+        max_length=LIMITS["userid"], required=False, help_text="Whom it is handed over to: a userid."
+    )
+
+
 class ContactPatchSerializer(Strict):
     """What is ours of a contact: what the provider tells, the sync writes."""
 

@@ -112,7 +112,10 @@ class Contact(models.Model):
                 fields=("corp", "read_number"), name="contact_read_singly", condition=Q(read_number__gt=0)
             ),
         )
-        permissions = (("export_contact", "Can export contacts"),)
+        permissions = (
+            ("export_contact", "Can export contacts"),
+            ("transfer_contact", "Can hand contacts over"),
+        )
 
     def __str__(self) -> str:
         return self.name or self.external_userid

@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 from crm.providers.content import Content
 from crm.providers.errors import Unsupported
 from crm.providers.records import (
+    ContactChange,
     ContactRecord,
     Directory,
     MessageCounts,
@@ -37,6 +38,7 @@ class Capability(StrEnum):
     REMIND = "remind"  # of a mass send, and to stop one
     FIND_MASS_MESSAGE = "find_mass_message"  # a mass send whose answer was lost
     COUNT_MESSAGES = "count_messages"  # the provider's own count of an app's messages
+    EDIT_CONTACT = "edit_contact"  # and hand it over, and delete it
     CONTACT_CARD = "contact_card"  # a contact has one owner, a phone and labels of its own
 
 
@@ -132,6 +134,14 @@ class Provider(ABC):
     @abstractmethod
     def create_contact(self, contact: NewContact) -> str:
         """Create the contact and return its `external_userid`. Raises Unsupported."""
+
+    def update_contact(self, external_userid: str, change: ContactChange) -> None:
+        """Change the contact, and leave what `change` does not tell as it is. Raises Absent, Refused, Unsupported."""
+        raise Unsupported("This provider has no call that changes a contact.")
+
+    def delete_contact(self, external_userid: str) -> None:
+        """Delete the contact for everybody. Raises Absent, Unsupported."""
+        raise Unsupported("This provider has no call that deletes a contact.")
 
     @abstractmethod
     def check(self, content: Content, *, to_kind: str) -> list[Problem]:

@@ -191,6 +191,18 @@ class NewContact:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactChange:
+    """What is to change of a contact at the provider; UNSET stays. `owner` is a userid."""
+
+    name: str | Unset = UNSET
+    position: str | Unset = UNSET
+    corp_name: str | Unset = UNSET
+    remark: str | Unset = UNSET
+    tag_ids: tuple[str, ...] | Unset = UNSET
+    owner: str | Unset = UNSET
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A recipient the provider named as not reached. `code` is "" or our word (`unlicensed`)."""
 

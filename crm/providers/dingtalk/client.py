@@ -9,6 +9,7 @@ from crm.providers.dingtalk.caller import Caller, encode
 from crm.providers.dingtalk.directory import read_directory
 from crm.providers.errors import Unsupported
 from crm.providers.records import (
+    ContactChange,
     ContactRecord,
     Directory,
     NewContact,
@@ -32,6 +33,7 @@ class Dingtalk(Provider):
         {
             Capability.CREATE_CONTACT,
             Capability.CONTACT_CARD,
+            Capability.EDIT_CONTACT,
             Capability.READ_CONTACT,
             Capability.LIST_TAGS,
             Capability.MESSAGE_EMPLOYEE,
@@ -72,6 +74,12 @@ class Dingtalk(Provider):
 
     def create_contact(self, contact: NewContact) -> str:
         return contacts.create(self._caller, contact)
+
+    def update_contact(self, external_userid: str, change: ContactChange) -> None:
+        contacts.update(self._caller, external_userid, change)
+
+    def delete_contact(self, external_userid: str) -> None:
+        contacts.delete(self._caller, external_userid)
 
     def check(self, content: Content, *, to_kind: str) -> list[Problem]:
         return messages.problems(content)

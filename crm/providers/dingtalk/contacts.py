@@ -11,13 +11,23 @@ from crm.providers.dingtalk.errcodes import EXISTS, GONE
 from crm.providers.dingtalk.items import parts_of, phone, read_item, read_listed
 from crm.providers.errors import Absent, Gone, Malformed, Refused, StaleCursor
 from crm.providers.listed import read_listing
-from crm.providers.reading import Unstorable, as_int, as_list, as_text, plain
-from crm.providers.records import BadItem, ContactRecord, NewContact, Page, TagRecord
+from crm.providers.reading import Unstorable, as_int, as_list, as_text, ids, plain
+from crm.providers.records import (
+    BadItem,
+    ContactChange,
+    ContactRecord,
+    NewContact,
+    Page,
+    TagRecord,
+    Unset,
+    told,
+)
 
 PAGE_LIMIT: Final = 100
 _LIST = "topapi/extcontact/list"
 _LABELS = "topapi/extcontact/listlabelgroups"
 _MOST_PAGES = 10_000
+_NAMES: Final = {"position": "title", "corp_name": "company_name", "remark": "remark"}  # ours -> theirs
 Item = ContactRecord | BadItem | bytes
 
 
@@ -73,13 +83,7 @@ def _concerns(item: ContactRecord | BadItem, userids: Collection[str]) -> bool:
 
 def read_contact(caller: Caller, external_userid: str) -> ContactRecord:
     """One contact. Raises Gone."""
-    try:
-        answer = caller.read("topapi/extcontact/get", body={"user_id": external_userid})
-    except Absent as error:
-        if error.errcode in GONE:
-            raise Gone(error.errmsg, errcode=error.errcode) from None
-        raise
-    record = read_item(answer.data.get("result"))
+    record = read_item(_whole(caller, external_userid))
     if isinstance(record, BadItem):
         raise Malformed(record.reason, code="bad_item")
     if record.external_userid != external_userid:
@@ -87,15 +91,28 @@ def read_contact(caller: Caller, external_userid: str) -> ContactRecord:
     return record
 
 
+def _whole(caller: Caller, external_userid: str) -> dict[str, Any]:
+    """The contact as DingTalk writes it. Raises Gone."""
+    try:
+        result = caller.read("topapi/extcontact/get", body={"user_id": external_userid}).data.get("result")
+    except Absent as error:
+        if error.errcode in GONE:
+            raise Gone(error.errmsg, errcode=error.errcode) from None
+        raise
+    if not isinstance(result, dict):
+        raise Malformed("extcontact/get answered without the contact.", code="bad_item")
+    return result
+
+
 def read_labels(caller: Caller) -> tuple[TagRecord, ...]:
     """Every label with the name of its group; groups have no id. Entries without id or name are left out."""
     found: list[TagRecord] = []
     offset = 0
     for _ in range(_MOST_PAGES):
-        told = caller.read(_LABELS, body={"offset": offset, "size": PAGE_LIMIT}, expect="results").data
-        if "results" not in told:
+        page = caller.read(_LABELS, body={"offset": offset, "size": PAGE_LIMIT}, expect="results").data
+        if "results" not in page:
             raise Malformed("listlabelgroups answered without its list.", code="no_list")
-        groups = as_list(told["results"])
+        groups = as_list(page["results"])
         if not groups:
             return tuple(found)
         found += [tag for group in groups if isinstance(group, dict) for tag in _labels_of(group)]
@@ -123,7 +140,7 @@ def create(caller: Caller, contact: NewContact) -> str:
     """
     state_code, mobile = parts_of(contact.mobile)
     owner, *shared = contact.follow_user
-    told = {
+    fields = {
         "name": contact.name,
         "state_code": state_code,
         "mobile": mobile,
@@ -134,7 +151,7 @@ def create(caller: Caller, contact: NewContact) -> str:
         "remark": contact.remark,
         "share_user_ids": shared,
     }
-    request = encode({"contact": {name: value for name, value in told.items() if value}})
+    request = encode({"contact": {name: value for name, value in fields.items() if value}})
     try:
         data = caller.write("topapi/extcontact/create", request, expect="userid").data
     except Refused as error:
@@ -151,6 +168,34 @@ def create(caller: Caller, contact: NewContact) -> str:
     if held is not None and held.name == contact.name and held.follows[0].userid.lower() == owner.lower():
         return held.external_userid
     raise refusal
+
+
+def update(caller: Caller, external_userid: str, change: ContactChange) -> None:
+    """Post the whole contact with what changes: what DingTalk does with a field that is left out is not known."""
+    present = _whole(caller, external_userid)
+    kept = (
+        "name",
+        "follower_user_id",
+        "label_ids",
+        "share_user_ids",
+        "share_dept_ids",
+        *_NAMES.values(),
+        "address",
+    )
+    contact = {name: present[name] for name in kept if present.get(name) not in (None, "", [])}
+    contact |= {_NAMES.get(name, name): value for name, value in told(change, ("name", *_NAMES)).items()}
+    if not isinstance(change.tag_ids, Unset):
+        contact["label_ids"] = _label_ids(change.tag_ids)
+    if not isinstance(change.owner, Unset):
+        contact["follower_user_id"] = change.owner
+        others = [each for each in ids(present.get("share_user_ids")) if each.lower() != change.owner.lower()]
+        contact["share_user_ids"] = others
+    request = encode({"contact": contact | {"user_id": external_userid}})
+    caller.write("topapi/extcontact/update", request)
+
+
+def delete(caller: Caller, external_userid: str) -> None:
+    caller.write("topapi/extcontact/delete", encode({"user_id": external_userid}))
 
 
 def _label_ids(tag_ids: Sequence[str]) -> list[int]:
