@@ -29,6 +29,7 @@ class FollowTagSerializer(serializers.Serializer[Any]):
 class FollowUserSerializer(serializers.ModelSerializer[FollowUser]):
     userid = serializers.CharField(source="employee.userid")
     name = serializers.CharField(source="employee.name", help_text="Of the employee.")
+    role = serializers.CharField(help_text="owner or shared where a provider tells them apart, else empty")
     remark = serializers.SerializerMethodField(help_text="null for an auditor")
     description = serializers.SerializerMethodField(help_text="null for an auditor")
     createtime = serializers.IntegerField(allow_null=True, help_text="Unix seconds")
