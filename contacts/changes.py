@@ -119,7 +119,8 @@ class BatchChanges:
             is_new |= self._decide_follow(item, pk, record, is_mine=pk in owners)
             if pk not in self.listing.listed:
                 self.applied.seen_unlisted.add((item.external_userid, pk))
-        self.applied.count("new" if is_new else self._outcome(item.external_userid, records), owners)
+        # An item of several is counted once, for the first: its owner.
+        self.applied.count("new" if is_new else self._outcome(item.external_userid, records), owners[:1])
 
     def _stamp(self, item: ContactRecord, pk: int, *, is_alone: bool) -> bytes:
         """What the relation is known by. An item known by its own digest shows one relation again, and no other.

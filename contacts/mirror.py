@@ -58,7 +58,7 @@ def _leave(listing: Listing, older: list[ContactRecord], applied: Applied) -> No
     held = listing.held(item.external_userid for item in older)
     for item in older:
         owners = listing.owners(item)
-        applied.count("unchanged", owners)
+        applied.count("unchanged", owners[:1])
         applied.seen.update(held[key] for pk in owners if (key := (item.external_userid, pk)) in held)
 
 

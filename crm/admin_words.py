@@ -76,6 +76,9 @@ _SAME_AS: Final[Mapping[int, int]] = {
     701016: 701008, 701099: 701008,
 }  # fmt: skip
 
+# WeCom's sentence is wrong for these; DingTalk's client says what to mend where they can be mended.
+_OTHERWISE_AT_DINGTALK: Final = frozenset({40096})
+
 _CODES: Final[Mapping[str, Promise]] = {
     "network": _("The provider could not be reached. Check the address and the network of this server."),
     "timeout": _("The provider did not answer in time."),
@@ -162,6 +165,8 @@ def provider_sentence(code: str, errcode: int | None = None, errmsg: str = "", *
 def advice(code: str, errcode: int | None = None, *, fix: str = "") -> str:
     """Our sentence alone; "" when we have none for it."""
     known = _SENTENCES.get(_SAME_AS.get(errcode, errcode)) if errcode is not None else None
+    if fix and errcode in _OTHERWISE_AT_DINGTALK:
+        return fix
     if known is not None:
         return str(known)
     if code in _CODES:

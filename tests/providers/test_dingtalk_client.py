@@ -198,6 +198,10 @@ def test_banned_address_is_told_to_wait_five_minutes(dingtalk: Corp) -> None:
     with pytest.raises(RateLimited) as caught:
         dingtalk.provider.contact_page(())
     assert (caught.value.retry_after, caught.value.outcome) == (300, "not_done")
+    before = len(dingtalk.sim.journal())
+    with pytest.raises(RateLimited):  # whatever it asks next
+        dingtalk.provider.tags()
+    assert len(dingtalk.sim.journal()) == before
 
 
 def test_missing_permission_and_address_are_named_in_the_fix(dingtalk: Corp) -> None:

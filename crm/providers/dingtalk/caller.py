@@ -1,12 +1,13 @@
 """How DingTalk is called: its token, its paths, and what its answers say."""
 
 import re
+import time
 from typing import Any
 
 from crm.providers import caller
 from crm.providers.answers import Reply, scrub
 from crm.providers.caller import DEFAULT_LIFE_S, encode
-from crm.providers.dingtalk.errcodes import BANNED, WRAPPER, error_for
+from crm.providers.dingtalk.errcodes import BAN_S, BANNED, WRAPPER, error_for
 from crm.providers.errors import Malformed
 from crm.providers.reading import as_int
 
@@ -18,6 +19,16 @@ _EARLIER_S = 300  # besides what the store allows: ten minutes before the token'
 
 class Caller(caller.Caller):
     """Speaks for one app of one organisation, which DingTalk knows by its app key."""
+
+    _banned_until = 0.0  # time.monotonic(): until then every call would only lengthen the ban
+
+    def _once(self, api: str, token: str, **request: Any) -> Reply:
+        left = self._banned_until - time.monotonic()
+        if left > 0:
+            error = error_for(BANNED, "")
+            error.retry_after, error.api = left, api
+            raise error
+        return super()._once(api, token, **request)
 
     def _fetch_token(self) -> tuple[str, float]:
         query = {"appkey": self._credentials.app_key, "appsecret": self._credentials.secret}
@@ -35,7 +46,9 @@ class Caller(caller.Caller):
     def _judge(self, api: str, answer: Reply, token: str, expect: str) -> None:
         data = answer.data
         if as_int(data.get("status")) == BANNED and "errcode" not in data:
-            raise error_for(BANNED, "")
+            error = error_for(BANNED, "")
+            self._banned_until = time.monotonic() + BAN_S
+            raise error
         errcode = as_int(data.get("errcode"))
         if errcode is None:
             raise Malformed("The answer has no errcode.", code="not_json", outcome="unknown")

@@ -94,7 +94,7 @@ class Dingtalk(Provider):
         duplicate_check_s: int = 0,
     ) -> bytes:
         if to_kind not in self.recipients_per_send:
-            raise Unsupported(f"DingTalk has no call that writes to a {to_kind}.")
+            raise Unsupported(f"DingTalk has no call that writes to a {to_kind}.", code="unsupported_type")
         return messages.body(content, to_kind=to_kind, to=to, agentid=self._agentid)
 
     def send(
