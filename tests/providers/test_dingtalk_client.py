@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from crm.providers.base import Credentials, Provider
+from crm.providers.content import Text
 from crm.providers.dingtalk.errcodes import TABLE, error_for, fix_for
 from crm.providers.dingtalk.items import read_item
 from crm.providers.errors import (
@@ -17,6 +18,7 @@ from crm.providers.errors import (
     RateLimited,
     Refused,
     Unavailable,
+    Unsupported,
 )
 from crm.providers.records import UNSET, BadItem, ContactRecord, NewContact
 from tests.providers.corps import Corp
@@ -269,6 +271,14 @@ def test_table_of_codes_is_closed_and_refuses_by_default() -> None:
 
 
 def test_what_dingtalk_cannot_do_asks_nothing(dingtalk: Corp) -> None:
-    with pytest.raises(ProviderError):
-        list(dingtalk.provider.result("1", sender=""))
+    provider = dingtalk.provider
+    for call in (
+        lambda: provider.upload_media("image", "a.png", b"x"),
+        lambda: provider.body(Text("x"), to_kind="tag", to=["1"]),
+        lambda: provider.body(Text("x"), to_kind="contact", to=["ext1"]),
+        lambda: provider.remind("1"),
+        lambda: provider.message_counts(),
+    ):
+        with pytest.raises(Unsupported):
+            call()
     assert dingtalk.sim.journal() == []
