@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from contacts import history, ways
 from contacts.access import require, visible_corps
+from contacts.cards import Card, read_card
 from contacts.models import Contact, ContactWay, Employee, FollowUser
 from contacts.models.ways import new_token
 from contacts.pending import move
@@ -46,11 +47,15 @@ def create_contact(
     position: str = "",
     corp_name: str = "",
     type: int = 1,
+    mobile: str = "",
+    tags: Sequence[str] = (),
+    remark: str = "",
 ) -> Contact:
     """Write the contact as `pending` with its followers, and ring the worker that pushes it to the provider.
 
     Where people cannot be created, it is written with a contact way (a QR code) and becomes real when the person scans
-    it. Raises NotAllowed, and Invalid with pointers as in `POST contacts/`.
+    it. `mobile`, `tags` (their ids) and `remark` are for a corp whose contacts have a card, see `contacts.cards`.
+    Raises NotAllowed, and Invalid with pointers as in `POST contacts/`.
     """
     require(user, "contacts.add_contact")
     texts = {
@@ -61,9 +66,20 @@ def create_contact(
         "corp_name": corp_name.strip(),
     }
     followers, errors = _followers(user, corp, follow_user)
-    errors += _text_errors(texts)
+    errors += _text_errors({**texts, "remark": remark.strip()})
+    of_wecom = {
+        "nickname": nickname,
+        "gender": gender,
+        "type": type != Contact.Type.WECHAT,
+        "external_userid": external_userid,
+    }
+    card, card_errors = read_card(
+        corp, owners=followers, mobile=mobile, tags=tags, remark=remark.strip(), others=of_wecom
+    )
     by_way = not can(corp, Capability.CREATE_CONTACT)
-    if by_way and not can(corp, Capability.CONTACT_WAY):
+    if not by_way or can(corp, Capability.CONTACT_WAY):
+        errors += card_errors
+    else:
         sentence = _("People cannot be created in this corp: the provider has no such call.")
         errors.append(FieldError("/corp", "unsupported", sentence))
     if by_way and texts["external_userid"]:
@@ -93,7 +109,7 @@ def create_contact(
             )
     except IntegrityError:  # somebody else wrote it since we looked
         raise Invalid(_("The contact cannot be created."), errors=[_exists()]) from None
-    follows = [FollowUser(contact=contact, employee=employee) for employee in followers]
+    follows = [FollowUser(contact=contact, employee=employee, **card.fields()) for employee in followers]
     FollowUser.objects.bulk_create(follows)
     _record_creation(contact, follows, actor=actor)
     if by_way:
@@ -196,16 +212,22 @@ def push_contact(contact_id: int) -> None:
     if contact is None:
         return
     Contact.objects.filter(pk=contact_id).update(updated_at=timezone.now())
-    userids = contact.follow_users.filter(ended_at__isnull=True).values_list("employee__userid", flat=True)
+    follows = list(
+        contact.follow_users.filter(ended_at__isnull=True).select_related("employee").order_by("pk")
+    )
+    card = Card.of(follows)
     record = NewContact(
         external_userid=contact.external_userid,
         name=contact.name,
-        follow_user=tuple(userids),
+        follow_user=tuple(follow.employee.userid for follow in follows),
         nickname=contact.nickname,
         gender=contact.gender,
         position=contact.position,
         corp_name=contact.corp_name,
         type=contact.type,
+        mobile=card.mobile,
+        tag_ids=card.tags,
+        remark=card.remark,
     )
     try:
         made = open_provider(first_agent(contact.corp)).create_contact(record)

@@ -13,7 +13,15 @@ from contacts.listing import Applied, Listing, RelationKey
 from contacts.models import Contact, Employee, FollowUser, Tag
 from contacts.rows import Rows
 from crm import events
-from crm.providers.records import CONTACT_FIELDS, FOLLOW_FIELDS, ContactRecord, FollowRecord, TagRecord, told
+from crm.providers.records import (
+    CONTACT_FIELDS,
+    FOLLOW_FIELDS,
+    ContactRecord,
+    FollowRecord,
+    TagRecord,
+    digest_of,
+    told,
+)
 
 RELATION: Final = ("contact__external_userid", "employee_id")
 FOLLOW_COLUMNS: Final = (*RELATION, "contact_id", "raw_digest", "ended_at", "absent_since", *FOLLOW_FIELDS)
@@ -108,15 +116,26 @@ class BatchChanges:
         records = {self._employee(follow.userid): follow for follow in item.follows}
         owners = self.listing.owners(item)
         for pk in owners:
-            # One digest stands for one relation: known by it, the item would show only that one again.
-            self.mine[item.external_userid, pk] = item.digest if len(owners) == 1 else b""
+            self.mine[item.external_userid, pk] = self._stamp(item, pk, is_alone=len(owners) == 1)
             if pk not in records:
                 records[pk] = FollowRecord(userid=self.listing.roll.userid(pk))
         for pk, record in records.items():
             is_new |= self._decide_follow(item, pk, record, is_mine=pk in owners)
             if pk not in self.listing.listed:
                 self.applied.seen_unlisted.add((item.external_userid, pk))
-        self.applied.count("new" if is_new else self._outcome(item.external_userid, records), owners)
+        # An item of several is counted once, for the first: its owner.
+        self.applied.count("new" if is_new else self._outcome(item.external_userid, records), owners[:1])
+
+    def _stamp(self, item: ContactRecord, pk: int, *, is_alone: bool) -> bytes:
+        """What the relation is known by. An item known by its own digest shows one relation again, and no other.
+
+        Where an item tells several relations of the listing, each is stamped with a digest that no item has: it
+        says only whether the item is another than the last time.
+        """
+        if not self.listing.is_whole:
+            return item.digest if is_alone else b""
+        is_only_follower = is_alone and len(item.follows) == 1
+        return item.digest if is_only_follower or not item.digest else digest_of(b"%d/%b" % (pk, item.digest))
 
     def _outcome(self, external_userid: str, employees: Iterable[int]) -> str:
         if external_userid in self.contacts.changes or external_userid in self.found_again:
@@ -149,7 +168,8 @@ class BatchChanges:
         values = told(record, FOLLOW_FIELDS)
         for name in LISTS & values.keys():
             values[name] = list(values[name])
-        stamp = {"raw_digest": item.digest, "raw": item.raw.decode()} if self.mine.get(key) else {}
+        digest = self.mine.get(key)
+        stamp = {"raw_digest": digest, "raw": item.raw.decode()} if digest else {}
         held = self.follows.held.get(key)
         if held is None:
             values.update(stamp)
@@ -158,7 +178,7 @@ class BatchChanges:
             values = (
                 _blank() | values
             )  # another relation of the same two: what is not told of it is not the old one's
-        if stamp and (held["raw_digest"] is None or bytes(held["raw_digest"]) != item.digest):
+        if stamp and (held["raw_digest"] is None or bytes(held["raw_digest"]) != digest):
             self.follows.put(key, **stamp)
         self.follows.tell(key, values)
         if is_mine or pk not in self.listing.listed:  # else its own listing says whether it lives

@@ -7,9 +7,11 @@ from django import forms
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
+from unfold.widgets import UnfoldAdminSelectMultipleWidget
 
 from contacts.access import visible_corps
-from contacts.models import Contact, Employee, FollowUser
+from contacts.cards import has_cards, living_tags
+from contacts.models import Contact, Employee, FollowUser, Tag
 from crm.admin_forms import ChoicesSelectMultiple, StyledForm
 from crm.connections import can
 from crm.models import Corp
@@ -54,8 +56,24 @@ class CreateContactForm(StyledForm):
     corp_name = forms.CharField(label=_("company"), max_length=LIMITS["corp_name"], required=False)
     position = forms.CharField(label=_("position"), max_length=LIMITS["position"], required=False)
 
+    mobile = forms.CharField(
+        label=_("phone"),
+        max_length=64,
+        required=False,
+        help_text=_("For DingTalk, which knows a contact by it: 13900000001, or +86-13900000001."),
+    )
+    tags = forms.ModelMultipleChoiceField(
+        label=_("labels"),
+        queryset=Tag.objects.none(),
+        required=False,
+        widget=UnfoldAdminSelectMultipleWidget,
+        help_text=_("For DingTalk: 1 to 20. Labels are made in its admin console only."),
+    )
+    remark = forms.CharField(label=_("remark"), max_length=LIMITS["remark"], required=False)
+
     def __init__(self, *args: Any, user: User, corps: list[Corp], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._offer_cards(corps)
         self.fields["corp"].queryset = Corp.objects.filter(pk__in=[corp.pk for corp in corps])  # type: ignore[attr-defined]
         people = self.fields["follow_users"]
         people.queryset = Employee.objects.reached_by(user).filter(corp__in=corps)  # type: ignore[attr-defined]
@@ -69,6 +87,60 @@ class CreateContactForm(StyledForm):
         if own is not None:
             self.fields["follow_users"].initial = [own.pk]
             self.fields["corp"].initial = own.corp_id
+
+    def _offer_cards(self, corps: list[Corp]) -> None:
+        """Ask for what the providers of these corps keep, and for nothing else."""
+        with_cards = [corp for corp in corps if has_cards(corp)]
+        of_cards, of_wecom = ("mobile", "tags", "remark"), ("nickname", "gender", "type")
+        for name in (() if with_cards else of_cards) + (of_wecom if with_cards == corps else ()):
+            del self.fields[name]
+        if with_cards:
+            self.fields["tags"].queryset = living_tags(with_cards)  # type: ignore[attr-defined]
+            self.fields["follow_users"].help_text = _(
+                "The employees who will look after this contact; in DingTalk exactly one, its owner. Type to find one."
+            )
+        for name in ("mobile", "tags"):
+            if with_cards == corps and name in self.fields:
+                self.fields[name].required = True
+
+
+class EditContactForm(StyledForm):
+    """What can be changed of a contact at the provider; who may not hand it over is not asked for an owner."""
+
+    name = forms.CharField(label=pgettext_lazy("person", "name"), max_length=LIMITS["name"])
+    owner = forms.ModelChoiceField(
+        label=pgettext_lazy("follow user", "owner"), queryset=Employee.objects.none()
+    )
+    tags = forms.ModelMultipleChoiceField(
+        label=_("labels"), queryset=Tag.objects.none(), widget=UnfoldAdminSelectMultipleWidget
+    )
+    corp_name = forms.CharField(label=_("company"), max_length=LIMITS["corp_name"], required=False)
+    position = forms.CharField(label=_("position"), max_length=LIMITS["position"], required=False)
+    remark = forms.CharField(label=_("remark"), max_length=LIMITS["remark"], required=False)
+
+    def __init__(self, *args: Any, contact: Contact, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = contact.follow_users.current().select_related("employee").defer("raw")
+        owner = rows.filter(role=FollowUser.Role.OWNER, absent_since=None).first() or rows.first()
+        self.fields["tags"].queryset = living_tags([contact.corp])  # type: ignore[attr-defined]
+        people = Employee.objects.reached_by(user).filter(corp=contact.corp)
+        self.fields["owner"].queryset = people  # type: ignore[attr-defined]
+        if not user.has_perm("contacts.transfer_contact"):  # type: ignore[union-attr]
+            del self.fields["owner"]
+        self.initial.update({name: getattr(contact, name) for name in ("name", "corp_name", "position")})
+        if owner is not None:
+            labels = living_tags([contact.corp]).filter(tag_id__in=owner.tag_ids)
+            self.initial.update({"remark": owner.remark, "owner": owner.employee_id})
+            self.initial.update({"tags": list(labels.values_list("pk", flat=True))})
+
+    def changes(self) -> dict[str, Any]:
+        """What differs from what is known."""
+        told = {name: self.cleaned_data[name] for name in self.changed_data}
+        if "tags" in told:
+            told["tags"] = [tag.tag_id for tag in told["tags"]]
+        if "owner" in told:
+            told["owner"] = told["owner"].userid
+        return told
 
 
 class PlanForm(forms.Form):

@@ -54,6 +54,7 @@ class Listing:
     listed: frozenset[int]  # employees whose own listing tells about their relations
     asked_at: Moment  # the corp's clock before the first page was asked for
     sole: int | None = None  # whose listing this is, when it is of one employee: items need not name that one
+    is_whole: bool = False  # the corp's only listing: an item tells all followers of its contact
     restless: frozenset[RelationKey] = frozenset()
     live: dict[int, int] = field(default_factory=dict)  # follow row -> employee
     quiet: dict[bytes, int] = field(default_factory=dict)  # digest -> follow row

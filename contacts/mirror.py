@@ -58,7 +58,7 @@ def _leave(listing: Listing, older: list[ContactRecord], applied: Applied) -> No
     held = listing.held(item.external_userid for item in older)
     for item in older:
         owners = listing.owners(item)
-        applied.count("unchanged", owners)
+        applied.count("unchanged", owners[:1])
         applied.seen.update(held[key] for pk in owners if (key := (item.external_userid, pk)) in held)
 
 
@@ -103,7 +103,7 @@ def _quarantine(listing: Listing, bad: list[BadItem], applied: Applied, *, run: 
     # A record that is listed but cannot be stored is not absent: keep what we hold of it.
     held = listing.held(item.external_userid for item in bad)
     for item in bad:
-        owner = listing.roll.find(item.userid) if item.userid else None
+        owner = listing.roll.find(item.userid) if item.userid and not listing.is_whole else None
         owners = listing.members if owner is None else [owner]
         applied.seen.update(held[key] for pk in owners if (key := (item.external_userid, pk)) in held)
 

@@ -20,7 +20,7 @@ from crm.connections import first_agent, open_provider
 from crm.errors import Conflict
 from crm.models import Corp
 from crm.providers.base import Provider
-from crm.providers.errors import Absent
+from crm.providers.errors import Absent, Gone
 from crm.providers.records import ContactRecord, Directory
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ def ask(corp: Corp, external_userid: str) -> Answer:
     try:
         record = open_provider(first_agent(corp), patience_s=PATIENCE_S).contact(external_userid)
     except Absent as error:
-        if error.errcode != NO_RELATION:
+        if error.errcode != NO_RELATION and not isinstance(error, Gone):
             raise
         record = ContactRecord(external_userid)
     # Without a digest: the listing's item has other bytes, and must be compared when it comes.

@@ -110,9 +110,11 @@ def _prepare(run: SyncRun, provider: Provider, on_page: Callable[[SyncRun], None
     resumed = _resume(run)
     roll = Roll(run.corp)
     done = roll.pks(resumed)
-    _lay_out(
-        run, [userid for userid in listed if roll.find(userid) not in done], provider.employees_per_listing
-    )
+    if not provider.lists_whole_corp:
+        waiting = [userid for userid in listed if roll.find(userid) not in done]
+        _lay_out(run, _chunks(run, waiting, provider.employees_per_listing))
+    elif listed and not resumed:
+        _lay_out(run, [list(listed)])
     others = Employee.objects.filter(corp=run.corp, is_listed=True).values_list("pk", flat=True)
     unlisted = FollowUser.objects.current().filter(employee__corp=run.corp, employee__is_listed=False)
     must_parse = provider.items_name_colleagues and unlisted.exists()
@@ -156,8 +158,8 @@ def _resume(run: SyncRun) -> set[str]:
     return {userid for userids in run.parts.values_list("userids", flat=True) for userid in userids}
 
 
-def _lay_out(run: SyncRun, userids: Sequence[str], per_listing: int) -> None:
-    """One part per listing: up to `per_listing` employees, fewer when they follow many contacts."""
+def _chunks(run: SyncRun, userids: Sequence[str], per_listing: int) -> list[list[str]]:
+    """Who shares a listing: up to `per_listing` employees, fewer when they follow many contacts."""
     known = dict(
         FollowUser.objects.filter(employee__corp=run.corp, employee__userid__among=userids)
         .values_list("employee__userid")
@@ -173,6 +175,11 @@ def _lay_out(run: SyncRun, userids: Sequence[str], per_listing: int) -> None:
             chunks.append([])
             rows = theirs
         chunks[-1].append(userid)
+    return chunks
+
+
+def _lay_out(run: SyncRun, chunks: list[list[str]]) -> None:
+    """One part per listing."""
     with transaction.atomic():
         SyncPart.objects.bulk_create([SyncPart(run=run, userids=chunk) for chunk in chunks], batch_size=500)
         fence(run, listings=run.parts.count())

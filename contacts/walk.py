@@ -112,7 +112,8 @@ class PartWalk:
             members=members,
             roll=self.walk.roll,
             listed=self.walk.listed,
-            sole=next(iter(members)) if len(members) == 1 else None,
+            sole=next(iter(members)) if len(members) == 1 and not self.is_whole else None,
+            is_whole=self.is_whole,
             restless=self.walk.restless,
             asked_at=clock.now(self.walk.run.corp),
         )
@@ -126,8 +127,14 @@ class PartWalk:
         self._fresh = 0
         self._flushed_at = time.monotonic()
 
+    @property
+    def is_whole(self) -> bool:
+        return self.walk.provider.lists_whole_corp
+
     def pages(self) -> Iterator[Page]:
-        return pages_of(self.walk, self.part.userids, self.listing, cursor=self.cursor)
+        asks_for_all = self.is_whole and not self.walk.run.userid
+        userids = [] if asks_for_all else self.part.userids
+        return pages_of(self.walk, userids, self.listing, cursor=self.cursor)
 
     def may_restart(self, error: ProviderError) -> bool:
         """A stale or circling cursor: start the listing over, once (guarantees S5)."""
@@ -142,7 +149,7 @@ class PartWalk:
         seen = self.part.seen + len(self._items)
         for item in page.items:
             if isinstance(item, BadItem) and not item.external_userid:
-                owner = self.walk.roll.find(item.userid)
+                owner = None if self.is_whole else self.walk.roll.find(item.userid)
                 self.unclear |= self.listing.members if owner is None else {owner}
             self._items.append(
                 replace(item, position=seen + item.position) if isinstance(item, BadItem) else item
@@ -235,7 +242,7 @@ class PartWalk:
     def fail(self, error: ProviderError) -> list[SyncPart]:
         """The halves of a chunk, to find who is guilty (contract A14); [] when this one employee is."""
         self._flush()
-        if len(self.part.userids) > 1:
+        if len(self.part.userids) > 1 and not self.is_whole:
             return self._split()
         leave(self.walk, self.part, error)
         return []
@@ -255,8 +262,13 @@ class PartWalk:
 
 
 def leave(walk: Walk, part: SyncPart, error: ProviderError) -> None:
-    """The listing stays unread, wholly or from some page on, and each of its employees is named for it."""
-    walk.errors += [RunError.of(error, userid=userid, pages=part.pages) for userid in part.userids]
+    """The listing stays unread, wholly or from some page on, and each of its employees is named for it.
+
+    Nobody is named for the listing of a whole corp.
+    """
+    is_nobodys = walk.provider.lists_whole_corp and not walk.run.userid
+    guilty: list[str | None] = [None] if is_nobodys else [*part.userids]
+    walk.errors += [RunError.of(error, userid=userid, pages=part.pages) for userid in guilty]
     with transaction.atomic():
         fence(walk.run, calls=walk.provider.tally.calls)
         SyncPart.objects.filter(pk=part.pk).update(state=SyncPart.State.FAILED)

@@ -68,6 +68,8 @@ _SENTENCES: Final[Mapping[int, Promise]] = {
     41002: _("The corp id or the secret is missing."),
     41063: _("The mass message is still being dispatched. Its result is asked for again by itself."),
     45002: _("The content is too long."),
+    22005: _("Another external contact at DingTalk has this phone number already."),
+    60203: _("DingTalk keeps no more external contacts for this organisation."),
     45031: _("The provider judges the secret unsafe. Reset it on the app's page and enter the new one."),
     48004: _("The authorisation of the app was revoked. Authorise it again in the console."),
     60030: _("The app may not call interfaces. Enable its API access in the console."),
@@ -82,6 +84,9 @@ _SAME_AS: Final[Mapping[int, int]] = {
     301042: 60020, 40003: 60111, 81012: 81013, 82001: 81013, 84084: 84074, 90208: 90206,
     701016: 701008, 701099: 701008,
 }  # fmt: skip
+
+# WeCom's sentence is wrong for these; DingTalk's client says what to mend where they can be mended.
+_OTHERWISE_AT_DINGTALK: Final = frozenset({40096})
 
 _CODES: Final[Mapping[str, Promise]] = {
     "network": _("The provider could not be reached. Check the address and the network of this server."),
@@ -110,6 +115,15 @@ _CODES: Final[Mapping[str, Promise]] = {
     "way_deleted": _("Its QR code was deleted before the person scanned it."),
     "way_expired": _("Its QR code ended before the person scanned it."),
     "resolved": _("A person decided."),
+    "never_told": _("The provider took it, and within a day never said whether it arrived."),
+    "minute_limit": _("The provider left this one out: too many messages in a minute. Send it again later."),
+    "day_limit": _("The provider left this one out: too many messages to one person in a day."),
+    "same_today": _("The provider left this one out: the same content was sent to this person today."),
+    "forbidden_content": _("The provider blocked the content. Change the wording."),
+    "protected": _("The provider protects this person from messages."),
+    "left_out": _("The provider left this one out and did not say why."),
+    "invalid_user": _("The provider does not know this employee, or the app cannot see them."),
+    "not_delivered": _("The provider could not deliver it."),
     "unanswered": _("The provider was asked for 25 minutes and never said what became of it."),
     "stopped": _("The mass send was stopped before the employee confirmed it."),
     "never_confirmed": _("The employee did not confirm it within 30 days."),
@@ -138,6 +152,15 @@ _OURS: Final = frozenset(
         "several_sends",
         "stopped",
         "never_confirmed",
+        "never_told",
+        "minute_limit",
+        "day_limit",
+        "same_today",
+        "forbidden_content",
+        "protected",
+        "left_out",
+        "invalid_user",
+        "not_delivered",
         "worker_lost",
         "no_worker",
         "corp_paused",
@@ -163,6 +186,8 @@ def provider_sentence(code: str, errcode: int | None = None, errmsg: str = "", *
 def advice(code: str, errcode: int | None = None, *, fix: str = "") -> str:
     """Our sentence alone; "" when we have none for it."""
     known = _SENTENCES.get(_SAME_AS.get(errcode, errcode)) if errcode is not None else None
+    if fix and errcode in _OTHERWISE_AT_DINGTALK:
+        return fix
     if known is not None:
         return str(known)
     if code in _CODES:

@@ -49,11 +49,9 @@ def open_provider(
     connect, read, total = (min(each, most_s) for each in settings.CRM_HTTP_TIMEOUTS)
     return open_client(
         corp.dialect,
-        Credentials(corpid=corp.corpid, secret=agent.secret, agentid=agent.agentid),
+        Credentials(corp.corpid, agent.secret, agent.agentid, app_key=agent.app_key),
         tokens=DatabaseTokens(agent, ask=ask),
-        limiter=DatabasePace(
-            corp.corpid, per_minute=settings.CRM_REMOTE_RATE, patience_s=patience_s, ask=ask
-        ),
+        limiter=DatabasePace(corp.corpid, per_minute=_calls_per_minute(corp), patience_s=patience_s, ask=ask),
         base_url=corp.base_url,
         timeouts=Timeouts(connect=connect, read=read, total=total),
         allow_private=settings.CRM_ALLOW_PRIVATE_UPSTREAM,
@@ -67,12 +65,18 @@ def fetch_picture(url: str) -> bytes:
     return fetch(url, timeouts=timeouts, allow_private=settings.CRM_ALLOW_PRIVATE_UPSTREAM)
 
 
+def _calls_per_minute(corp: Corp) -> int:
+    rate: int = settings.CRM_REMOTE_RATE
+    return min(rate, settings.CRM_DINGTALK_RATE) if corp.provider == Corp.Provider.DINGTALK else rate
+
+
 def save_agent(corp: Corp, agentid: str, changes: dict[str, str]) -> tuple[Agent, bool]:
     """Create or update the agent; a changed secret drops the stored token. Returns it, and whether it was made."""
     agent = Agent.objects.filter(corp=corp, agentid=agentid).first()
     made = agent is None
     agent = agent or Agent(corp=corp, agentid=agentid)
-    is_new_secret = not made and changes.get("secret", agent.secret) != agent.secret
+    opens = ("secret", "app_key")
+    is_new_secret = not made and any(changes.get(n, getattr(agent, n)) != getattr(agent, n) for n in opens)
     token, aes_key = agent.callback_token, agent.callback_aes_key
     for name, value in changes.items():
         setattr(agent, name, value)

@@ -89,6 +89,13 @@ class Agent(models.Model):
     corp = models.ForeignKey(Corp, on_delete=models.PROTECT, related_name="agents", verbose_name=_("corp"))
     agentid = models.CharField(_("agent id"), max_length=64)
     name = models.CharField(_("name"), max_length=255, blank=True)
+    app_key = models.CharField(
+        _("app key"),
+        max_length=64,
+        blank=True,
+        db_default="",
+        help_text=_("AppKey (Client ID) of a DingTalk app; empty for WeCom."),
+    )
     secret = EncryptedTextField(_("secret"))
     callback_token = EncryptedTextField(_("callback token"), blank=True)
     callback_aes_key = EncryptedTextField(_("callback AES key"), blank=True)

@@ -23,7 +23,9 @@ HOLD_S: Final = 0.5  # what is left of a lot after this long is void: unused cal
 AIM_S: Final = 0.4  # a lot is what this process uses in this time, at the speed of its last lot
 BURST_S: Final = 0.25  # what an idle API may be asked at once, in seconds of the rate
 
-CONCURRENCY: Final = 45033
+SOON_OVER: Final = frozenset(
+    (45033, 90002, 90018)
+)  # limits of a moment: WeCom's concurrency, DingTalk's seconds
 PAUSE_S: Final = 60.0  # after 45009 and HTTP 429: the provider's block lasts as long (wecom.md 5.2)
 LONGEST_PAUSE_S: Final = 3600.0
 SLOWEST_PER_MINUTE: Final = 60  # a refusal halves the rate, not below one call a second
@@ -161,7 +163,7 @@ class DatabasePace:
             held.fill(size, until)
 
     def limited(self, api: str, *, errcode: int, retry_after: float) -> None:
-        """45033 pauses for `retry_after`, all else for at least a minute; both halve the rate of the API.
+        """A limit of a moment pauses for `retry_after`, all else for at least a minute; both halve the rate of the API.
 
         The rate comes back stepwise while nobody is refused. Those who were in flight together with the first
         one refused say nothing new.
@@ -170,7 +172,7 @@ class DatabasePace:
         self._ask(partial(self._note_limit, api, errcode, retry_after))
 
     def _note_limit(self, api: str, errcode: int, retry_after: float) -> None:
-        pause_s = retry_after if errcode == CONCURRENCY else max(retry_after, PAUSE_S)
+        pause_s = retry_after if errcode in SOON_OVER else max(retry_after, PAUSE_S)
         is_told = False
         while not is_told:
             found = self._read(api)

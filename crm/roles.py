@@ -46,17 +46,20 @@ _DIRECT = (
     "messaging.change_welcome",
     "messaging.change_mediafile",
 )
+_HAND_OVER = ("contacts.transfer_contact",)
 _READ_SYNC = ("contacts.view_syncrun", "contacts.view_syncpart", "contacts.view_quarantine")
 
 PERMISSIONS: Final[dict[str, tuple[str, ...]]] = {
     SALES: (*_READ, *_READ_MESSAGES, *_WORK),
-    MANAGER: (*_READ, *_READ_MESSAGES, *_WORK, *_DIRECT, *_READ_SYNC, "contacts.view_team"),
+    MANAGER: (*_READ, *_READ_MESSAGES, *_WORK, *_DIRECT, *_HAND_OVER, *_READ_SYNC, "contacts.view_team"),
     ADMINISTRATOR: (
         *_READ,
         *_READ_MESSAGES,
         *_WORK,
         *_DIRECT,
         *_READ_SYNC,
+        *_HAND_OVER,
+        "contacts.delete_contact",
         "messaging.broadcast_message",
         "contacts.view_team",
         "contacts.run_sync",

@@ -170,6 +170,8 @@ CRM_WORKERS = env_int("CRM_WORKERS", 2, minimum=1)
 CRM_ALLOW_PRIVATE_UPSTREAM = env_bool("CRM_ALLOW_PRIVATE_UPSTREAM")
 CRM_HTTP_TIMEOUTS = parse_timeouts(env_str("CRM_HTTP_TIMEOUTS", "3,10,30"))
 CRM_REMOTE_RATE = env_int("CRM_REMOTE_RATE", 5000, minimum=1)
+# The same for DingTalk, which allows 20 in any second: at 600 a minute no second sees more.
+CRM_DINGTALK_RATE = env_int("CRM_DINGTALK_RATE", 600, minimum=1)
 # WeCom drops what one member gets beyond 30 a minute or 1,000 an hour, without a word.
 CRM_RECIPIENT_RATE = env_int("CRM_RECIPIENT_RATE", 30, minimum=1)
 CRM_RECIPIENT_HOURLY_RATE = env_int("CRM_RECIPIENT_HOURLY_RATE", 1000, minimum=1)

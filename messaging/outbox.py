@@ -304,6 +304,8 @@ def _provider(agent: Agent, to_kind: str) -> Provider:
         if to_kind == Message.ToKind.CONTACT:
             raise Invalid(_("This provider cannot write to contacts."), code="unsupported")
         raise Invalid(_("This provider cannot write to employees."), code="unsupported")
+    if to_kind not in dialect.recipients_per_send:
+        raise Invalid(_("This provider cannot write to all who bear a tag."), code="unsupported")
     return open_provider(agent)
 
 

@@ -1,4 +1,4 @@
-"""The later word on mass sends: an employee confirmed one, and the provider says whom it reached."""
+"""The later word on sends: an employee confirmed a mass send, a work notification arrived, and whom it reached."""
 
 import logging
 import time
@@ -41,6 +41,15 @@ REASONS: Final = {
     "over_cap": "The contact has already got as many mass messages as the provider allows.",
     "stopped": "The mass send was stopped before the employee confirmed it.",
     "never_confirmed": "The employee did not confirm it within 30 days.",
+    "never_told": "The provider took it, and within a day never said whether it arrived.",
+    "minute_limit": "The provider left this one out: too many messages in a minute.",
+    "day_limit": "The provider left this one out: too many messages to one person in a day.",
+    "same_today": "The provider left this one out: the same content was sent to this person today.",
+    "forbidden_content": "The provider blocked the content.",
+    "protected": "The provider protects this person from messages.",
+    "left_out": "The provider left this one out and did not say why.",
+    "invalid_user": "The provider does not know this employee, or the app cannot see them.",
+    "not_delivered": "The provider could not deliver it.",
 }
 
 
@@ -55,6 +64,10 @@ class Task:
 
     def waiting(self) -> QuerySet[Delivery]:
         return _waiting().filter(message__agent=self.agent_id, msgid=self.msgid, sender=self.sender)
+
+    def is_told_no_more(self, provider: Provider) -> bool:
+        ends = provider.results_end_s
+        return ends is not None and timezone.now() - self.accepted_at > timedelta(seconds=ends)
 
     def is_given_up(self) -> bool:
         return timezone.now() - self.accepted_at > GIVE_UP_AFTER
@@ -101,6 +114,8 @@ def _ask(task: Task, provider: Provider) -> int:
     except Exception:
         log.exception("the result of %s could not be read", task.msgid)
     found = _record(task, told)
+    if task.is_told_no_more(provider):
+        return found + _take_as_accepted(task)
     if _is_stopped(task):
         return found + _refuse_waiting(task, "stopped")
     return found + _refuse_waiting(task, "never_confirmed") if task.is_given_up() else found
@@ -165,6 +180,18 @@ def _refuse_waiting(task: Task, reason: str) -> int:
     with transaction.atomic():
         rows = list(locked(task.waiting()).select_related("message"))
         _move(rows, State.REFUSED, reason)
+    close_ended(Message.objects.filter(pk__in={row.message_id for row in rows}))
+    return len(rows)
+
+
+def _take_as_accepted(task: Task) -> int:
+    """The provider tells nothing any more: that it took the message is the last word."""
+    with transaction.atomic():
+        rows = list(task.waiting().select_for_update(of=("self",)))
+        told = {"code": "never_told", "errmsg": REASONS["never_told"]}
+        task.waiting().filter(pk__in=[row.pk for row in rows]).update(
+            is_last_word=True, next_attempt_at=None, updated_at=timezone.now(), **told
+        )
     close_ended(Message.objects.filter(pk__in={row.message_id for row in rows}))
     return len(rows)
 

@@ -79,7 +79,7 @@ class Line:
     @property
     def most(self) -> int:
         client = DIALECTS.get(self.message.agent.corp.dialect)
-        return client.recipients_per_send[self.message.to_kind] if client else 1000
+        return client.recipients_per_send.get(self.message.to_kind, 1000) if client else 1000
 
     def write(self, batch: Batch) -> bytes:
         """The bytes of a call; no network."""

@@ -42,7 +42,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 @pytest.fixture(scope="session")
 def one_simulator() -> Iterator[Simulator]:
-    with running(contacts=60, employees=6, seed=1) as simulator:
+    with running(contacts=90, employees=9, seed=1) as simulator:
         yield simulator
 
 
@@ -53,9 +53,10 @@ def sim(one_simulator: Simulator) -> Simulator:
     return one_simulator
 
 
-@pytest.fixture(params=["direct", "official"])
-def corp(request: pytest.FixtureRequest, sim: Simulator, db: None) -> Corp:
-    """A connected corp of either dialect, not synced yet."""
+@pytest.fixture(params=["direct", "official", "dingtalk"])
+def corp(request: pytest.FixtureRequest, sim: Simulator, db: None, settings: Any) -> Corp:
+    """A connected corp of any dialect, not synced yet."""
+    settings.CRM_DINGTALK_RATE = settings.CRM_REMOTE_RATE  # the simulator's is switched off
     return factories.corp_of(sim.corp(request.param))
 
 
@@ -69,6 +70,12 @@ def official_corp(sim: Simulator, db: None) -> Corp:
     return factories.corp_of(sim.corp("official"))
 
 
+@pytest.fixture
+def dingtalk_corp(sim: Simulator, db: None, settings: Any) -> Corp:
+    settings.CRM_DINGTALK_RATE = settings.CRM_REMOTE_RATE
+    return factories.corp_of(sim.corp("dingtalk"))
+
+
 def database_url() -> str:
     """The test database as another process finds it."""
     settings = connection.settings_dict
@@ -79,7 +86,13 @@ def database_url() -> str:
 
 def environment(**more: str) -> dict[str, str]:
     """What a process needs to work on the test database."""
-    return {**os.environ, "DATABASE_URL": database_url(), "CRM_ALLOW_PRIVATE_UPSTREAM": "1", **more}
+    return {
+        **os.environ,
+        "DATABASE_URL": database_url(),
+        "CRM_ALLOW_PRIVATE_UPSTREAM": "1",
+        "CRM_DINGTALK_RATE": "5000",
+        **more,
+    }
 
 
 def command(*arguments: str, **more: str) -> "subprocess.Popen[str]":

@@ -31,16 +31,17 @@ def corp_of(sim_corp: dict[str, Any]) -> Corp:
     """The corp and agent of one line of the simulator's credentials."""
     made = Corp.objects.create(
         corpid=sim_corp["corp"],
-        provider=Corp.Provider.WECOM,
+        provider=Corp.Provider.DINGTALK if "app_key" in sim_corp else Corp.Provider.WECOM,
         dialect=sim_corp["dialect"],
         base_url=sim_corp["base_url"],
     )
-    agent(made, agentid=str(sim_corp["agentid"]), secret=sim_corp["secret"])
+    told = {"secret": sim_corp["secret"], "app_key": sim_corp.get("app_key", "")}
+    agent(made, agentid=str(sim_corp["agentid"]), **told)
     return made
 
 
-def agent(corp: Corp, *, agentid: str, secret: str = "secret") -> Agent:
-    return Agent.objects.create(corp=corp, agentid=agentid, secret=secret)
+def agent(corp: Corp, *, agentid: str, secret: str = "secret", app_key: str = "") -> Agent:
+    return Agent.objects.create(corp=corp, agentid=agentid, secret=secret, app_key=app_key)
 
 
 def employee(corp: Corp, userid: str = "", **fields: Any) -> Employee:

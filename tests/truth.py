@@ -10,6 +10,7 @@ from crm.models import Corp
 CONTACT_FIELDS = {
     "direct": ("name", "type", "position", "corp_name"),
     "official": ("name", "type", "gender", "avatar", "unionid", "position", "corp_name", "corp_full_name"),
+    "dingtalk": ("name", "position", "corp_name"),
 }
 FOLLOW_FIELDS = {
     "direct": (),
@@ -23,6 +24,7 @@ FOLLOW_FIELDS = {
         "add_way",
         "state",
     ),
+    "dingtalk": ("role", "remark", "remark_mobiles"),
 }
 
 

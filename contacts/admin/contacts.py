@@ -1,5 +1,6 @@
 """Contacts: the list one works from, the page of one person, and creating one."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -23,6 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from contacts import actions
 from contacts.admin import filters
 from contacts.admin.contact_page import page_of
+from contacts.admin.editing import delete_view, edit_view
 from contacts.consent import set_opted_out
 from contacts.follow_up import plan_follow_up
 from contacts.forms import CreateContactForm, PlanForm, by_way, creating_corps
@@ -42,6 +44,9 @@ CREATE_POINTERS = {
     "/type": "type",
     "/corp_name": "corp_name",
     "/position": "position",
+    "/mobile": "mobile",
+    "/tags": "tags",
+    "/remark": "remark",
 }
 
 
@@ -88,6 +93,12 @@ class ContactAdmin(ScopedAdmin):
             path("<int:pk>/retry/", wrap(self.retry_view), name="contacts_contact_retry"),
             path("<int:pk>/opt-out/", wrap(self.opt_out_view), name="contacts_contact_opt_out"),
             path("<int:pk>/read/", wrap(self.read_view), name="contacts_contact_read"),
+            path("<int:pk>/edit/", wrap(partial(edit_view, self)), name="contacts_contact_edit"),
+            path(
+                "<int:pk>/delete-there/",
+                wrap(partial(delete_view, self)),
+                name="contacts_contact_delete_there",
+            ),
             *super().get_urls(),
         ]
 
@@ -274,6 +285,7 @@ class ContactAdmin(ScopedAdmin):
     def _create(self, request: HttpRequest, form: CreateContactForm) -> Contact | None:
         values = dict(form.cleaned_data)
         follow_user = [employee.userid for employee in values.pop("follow_users")]
+        values["tags"] = [tag.tag_id for tag in values.pop("tags", ())]
         strangers = {e.corp_id for e in form.cleaned_data["follow_users"]} - {values["corp"].pk}
         if strangers:
             form.add_error("follow_users", _now("Choose employees of the same corp."))

@@ -24,7 +24,9 @@ from crm.models import Event
 VIEW = ("contacts.view_contact",)
 ID = OpenApiParameter("id", int, OpenApiParameter.PATH, description="id of the contact")
 # What a new contact leaves out, the action fills.
-TAKEN = ("external_userid", "name", "nickname", "gender", "position", "corp_name", "type")
+TAKEN = (
+    "external_userid", "name", "nickname", "gender", "position", "corp_name", "type", "mobile", "tags", "remark",
+)  # fmt: skip
 
 
 class ContactApi(Api):

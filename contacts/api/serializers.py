@@ -29,6 +29,7 @@ class FollowTagSerializer(serializers.Serializer[Any]):
 class FollowUserSerializer(serializers.ModelSerializer[FollowUser]):
     userid = serializers.CharField(source="employee.userid")
     name = serializers.CharField(source="employee.name", help_text="Of the employee.")
+    role = serializers.CharField(help_text="owner or shared where a provider tells them apart, else empty")
     remark = serializers.SerializerMethodField(help_text="null for an auditor")
     description = serializers.SerializerMethodField(help_text="null for an auditor")
     createtime = serializers.IntegerField(allow_null=True, help_text="Unix seconds")
@@ -42,6 +43,7 @@ class FollowUserSerializer(serializers.ModelSerializer[FollowUser]):
             "id",
             "userid",
             "name",
+            "role",
             "remark",
             "description",
             "createtime",
@@ -170,6 +172,35 @@ class NewContactSerializer(Strict):
     type = serializers.ChoiceField(choices=Contact.Type.choices, required=False)
     follow_users = serializers.ListField(
         child=serializers.CharField(max_length=LIMITS["userid"]), min_length=1, max_length=100
+    )
+    mobile = serializers.CharField(
+        max_length=64,
+        required=False,
+        help_text="DingTalk only, and required there: 13900000001, or +86-13900000001.",
+    )
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=LIMITS["tag_id"]),
+        required=False,
+        max_length=100,
+        help_text="DingTalk only, and required there: 1 to 20 ids of labels.",
+    )
+    remark = serializers.CharField(
+        max_length=LIMITS["remark"], required=False, allow_blank=True, help_text="DingTalk only."
+    )
+
+
+class CardSerializer(Strict):
+    """The body of PATCH contacts/{id}/card/: what is to change at the provider."""
+
+    name = serializers.CharField(max_length=LIMITS["name"], required=False)
+    position = serializers.CharField(max_length=LIMITS["position"], required=False, allow_blank=True)
+    corp_name = serializers.CharField(max_length=LIMITS["corp_name"], required=False, allow_blank=True)
+    remark = serializers.CharField(max_length=LIMITS["remark"], required=False, allow_blank=True)
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=LIMITS["tag_id"]), required=False, max_length=100
+    )
+    owner = serializers.CharField(
+        max_length=LIMITS["userid"], required=False, help_text="Whom it is handed over to: a userid."
     )
 
 

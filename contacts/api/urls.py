@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from contacts.api import contacts, directory, sync_runs, ways
+from contacts.api import contacts, directory, edits, sync_runs, ways
 
 urlpatterns = [
     path("contacts/", contacts.Contacts.as_view(), name="contacts"),
@@ -12,6 +12,7 @@ urlpatterns = [
         contacts.FollowUsersOfContact.as_view(),
         name="contact-follow-users",
     ),
+    path("contacts/<str:pk>/card/", edits.Card.as_view(), name="contact-card"),
     path("contacts/<str:id>/timeline/", contacts.Timeline.as_view(), name="timeline"),
     path("follow-users/", contacts.FollowUsers.as_view(), name="follow-users"),
     path("follow-users/<str:pk>/", contacts.OneFollowUser.as_view(), name="follow-user"),

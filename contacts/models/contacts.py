@@ -112,7 +112,10 @@ class Contact(models.Model):
                 fields=("corp", "read_number"), name="contact_read_singly", condition=Q(read_number__gt=0)
             ),
         )
-        permissions = (("export_contact", "Can export contacts"),)
+        permissions = (
+            ("export_contact", "Can export contacts"),
+            ("transfer_contact", "Can hand contacts over"),
+        )
 
     def __str__(self) -> str:
         return self.name or self.external_userid
@@ -131,6 +134,10 @@ class FollowUser(models.Model):
         NEGOTIATING = "negotiating", _("negotiating")
         WON = "won", _("won")
         DROPPED = "dropped", _("dropped")
+
+    class Role(models.TextChoices):
+        OWNER = "owner", pgettext_lazy("follow user", "owner")
+        SHARED = "shared", pgettext_lazy("follow user", "shared")
 
     class EndSource(models.TextChoices):
         SYNC = "sync", _("two complete syncs did not find it")
@@ -151,6 +158,15 @@ class FollowUser(models.Model):
         related_name="follow_users",
         db_index=False,
         verbose_name=_("employee"),
+    )
+    role = models.CharField(
+        _("role"),
+        max_length=16,
+        choices=Role,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("In DingTalk one employee owns a contact, and others may share it."),
     )
     remark = models.CharField(_("remark"), max_length=LIMITS["remark"], blank=True)
     description = models.CharField(_("description"), max_length=LIMITS["description"], blank=True)

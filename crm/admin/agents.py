@@ -28,7 +28,7 @@ class AgentAdmin(OversightMixin, ScopedAdmin):
     search_fields = ("name", "agentid")
     add_label = _("Add an app")
     fieldsets = (
-        (None, {"fields": ("corp", "name", "agentid", "secret")}),
+        (None, {"fields": ("corp", "name", "agentid", "app_key", "secret")}),
         (_("Callbacks"), {"fields": ("callback_token", "callback_aes_key")}),
     )
     change_form_outer_after_template = "admin/crm/agent_tools.html"
@@ -53,7 +53,7 @@ class AgentAdmin(OversightMixin, ScopedAdmin):
         kept = form.kept
         keep_replaced_keys(obj, token=kept["callback_token"], aes_key=kept["callback_aes_key"])
         super().save_model(request, obj, form, change)
-        if change and form.secret_changed:
+        if change and (form.secret_changed or "app_key" in form.changed_data):
             forget_token(obj)
 
     def test_view(self, request: HttpRequest, object_id: str) -> HttpResponse:

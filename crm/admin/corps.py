@@ -20,7 +20,7 @@ class AgentInline(StackedInline):
 
     model = Agent
     form = AgentForm
-    fields = ("name", "agentid", "secret")
+    fields = ("name", "agentid", "app_key", "secret")
     extra = 0
     min_num = 1
     max_num = 1

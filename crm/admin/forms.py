@@ -97,7 +97,7 @@ class AgentForm(forms.ModelForm):
 
     class Meta:
         model = Agent
-        fields = ("name", "agentid", "secret", "callback_token", "callback_aes_key")
+        fields = ("name", "agentid", "app_key", "secret", "callback_token", "callback_aes_key")
         widgets = dict.fromkeys(SECRETS, SecretInput)
         help_texts = {
             "agentid": _AGENTID_HELP,
@@ -118,6 +118,18 @@ class AgentForm(forms.ModelForm):
             if self.kept[name]:
                 field.required = False
                 field.widget.attrs["placeholder"] = _("stored: leave empty to keep it")
+
+    def clean_app_key(self) -> str:
+        """DingTalk knows an app by its key, WeCom by its corp. The first app's corp is in the form beside this one."""
+        app_key = str(self.cleaned_data["app_key"]).strip()
+        corp = self.cleaned_data.get("corp") or (self.instance.corp if self.instance.corp_id else None)
+        if corp is None:
+            return app_key
+        if corp.provider == Corp.Provider.DINGTALK and not app_key:
+            raise forms.ValidationError(_("An app of DingTalk needs its AppKey (Client ID)."))
+        if corp.provider == Corp.Provider.WECOM and app_key:
+            raise forms.ValidationError(_("Only apps of DingTalk have an AppKey."))
+        return app_key
 
     def _kept_or_new(self, name: str) -> str:
         return str(self.cleaned_data[name]).strip() or self.kept[name]

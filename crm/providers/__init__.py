@@ -3,13 +3,14 @@
 from typing import Final
 
 from crm.providers.base import Credentials, Limiter, Provider
+from crm.providers.dingtalk.client import Dingtalk
 from crm.providers.tokens import TokenStore
 from crm.providers.transport import Timeouts, Transport
-from crm.providers.wecom.client import WeComClient
 from crm.providers.wecom.direct import Direct
 from crm.providers.wecom.official import Official
 
-DIALECTS: Final[dict[str, type[WeComClient]]] = {client.dialect: client for client in (Direct, Official)}
+Client = type[Direct] | type[Official] | type[Dingtalk]
+DIALECTS: Final[dict[str, Client]] = {client.dialect: client for client in (Direct, Official, Dingtalk)}
 
 
 def open_provider(

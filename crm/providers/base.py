@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 from crm.providers.content import Content
 from crm.providers.errors import Unsupported
 from crm.providers.records import (
+    ContactChange,
     ContactRecord,
     ContactWayRecord,
     Directory,
@@ -43,6 +44,8 @@ class Capability(StrEnum):
     CONTACT_WAY = "contact_way"  # a QR code by which people become contacts
     MARK_TAGS = "mark_tags"
     COUNT_MESSAGES = "count_messages"  # the provider's own count of an app's messages
+    EDIT_CONTACT = "edit_contact"  # and hand it over, and delete it
+    CONTACT_CARD = "contact_card"  # a contact has one owner, a phone and labels of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Credentials:
     corpid: str
     secret: str
     agentid: str = ""
+    app_key: str = ""  # of a DingTalk app
 
     def __repr__(self) -> str:
         return f"Credentials(corpid={self.corpid!r}, agentid={self.agentid!r})"
@@ -95,7 +99,13 @@ class Provider(ABC):
     capabilities: ClassVar[frozenset[Capability]]
     employees_per_listing: ClassVar[int]  # how many userids one listing may name
     items_name_colleagues: ClassVar[bool] = False  # an item may name followers whose listing it is not
-    recipients_per_send: ClassVar[dict[str, int]]  # {to_kind: how many one call takes}
+    lists_whole_corp: ClassVar[bool] = False  # one listing tells everybody's contacts
+    recipients_per_send: ClassVar[
+        dict[str, int]
+    ]  # {to_kind: how many one call takes}; others cannot be sent to
+    results_end_s: ClassVar[float | None] = (
+        None  # so long after a send its result is told (None: for as long as asked)
+    )
 
     tally: Tally
 
@@ -113,7 +123,8 @@ class Provider(ABC):
         digest alone, and costs no parsing. Hand in no other digests: the reading relies on where they are from.
 
         `cursor` is opaque: "" starts, the page's `next_cursor` continues, "" again means the end. `limit` is
-        1..100. Raises Absent (no such employee), StaleCursor, RateLimited, Unavailable, Malformed.
+        1..100. No userids: the contacts of everybody, where `lists_whole_corp`. Raises Absent (no such employee),
+        StaleCursor, RateLimited, Unavailable, Malformed.
         An employee without contacts gives an empty page, however the provider words it.
         Source: docs/reference/protocol-wecom.md, listing contacts.
         """
@@ -158,6 +169,14 @@ class Provider(ABC):
         Raises Absent (no such relation), Refused (40068: no such tag).
         """
         raise Unsupported("This provider has no call that sets tags.")
+
+    def update_contact(self, external_userid: str, change: ContactChange) -> None:
+        """Change the contact, and leave what `change` does not tell as it is. Raises Absent, Refused, Unsupported."""
+        raise Unsupported("This provider has no call that changes a contact.")
+
+    def delete_contact(self, external_userid: str) -> None:
+        """Delete the contact for everybody. Raises Absent, Unsupported."""
+        raise Unsupported("This provider has no call that deletes a contact.")
 
     @abstractmethod
     def check(self, content: Content, *, to_kind: str) -> list[Problem]:
@@ -204,7 +223,7 @@ class Provider(ABC):
 
     @abstractmethod
     def result(self, msgid: str, *, sender: str) -> Iterator[SendResult]:
-        """What became of each recipient of a mass send (`final` was False).
+        """What became of each recipient of a send whose receipt was not `final`.
 
         `sender` "" asks for every sender of the task. Raises Unavailable while the task is being dispatched.
         """

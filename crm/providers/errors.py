@@ -73,6 +73,10 @@ class Absent(ProviderError):
     """The thing is not there: 60111 no such employee, 84061 no relation, 40096 no such contact."""
 
 
+class Gone(Absent):
+    """The contact is at the provider no more: nobody of the corp follows it."""
+
+
 class Refused(ProviderError):
     """The provider said no to this request; also every errcode our table does not list."""
 

@@ -63,6 +63,7 @@ class FollowRecord:
     add_way: int | Unset = UNSET
     state: str | Unset = UNSET
     wechat_channels: dict[str, Any] | Unset = UNSET
+    role: str | Unset = UNSET  # "owner" or "shared", where a dialect knows the difference
 
 
 @dataclass(slots=True)
@@ -171,7 +172,10 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class NewContact:
-    """A contact to create. The `direct` dialect lets the caller choose `external_userid`."""
+    """A contact to create. The `direct` dialect lets the caller choose `external_userid`.
+
+    In `dingtalk` the first of `follow_user` is the owner, and `mobile` (`+86-13900000001`) and a tag are needed.
+    """
 
     external_userid: str
     name: str
@@ -181,6 +185,21 @@ class NewContact:
     position: str = ""
     corp_name: str = ""
     type: int = 1
+    mobile: str = ""
+    tag_ids: tuple[str, ...] = ()
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactChange:
+    """What is to change of a contact at the provider; UNSET stays. `owner` is a userid."""
+
+    name: str | Unset = UNSET
+    position: str | Unset = UNSET
+    corp_name: str | Unset = UNSET
+    remark: str | Unset = UNSET
+    tag_ids: tuple[str, ...] | Unset = UNSET
+    owner: str | Unset = UNSET
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ JSON_TYPE = "application/json; charset=utf-8"
 _CHUNK = 64 * 1024
 _HEADERS: Final = {"User-Agent": "renmai", "Accept": "application/json", "Accept-Encoding": "gzip"}
 _RETRIED_ERRCODES = {-1, 6000}
-_CONCURRENCY = 45033
+_SOON_S = 2.0  # a limit that ends within this time is waited for here
 
 T = TypeVar("T")
 
@@ -192,7 +192,7 @@ def _causes(error: BaseException | None, depth: int = 0) -> Iterator[BaseExcepti
 def persist(attempt: Callable[[], T]) -> T:
     """Make a read up to three times where the fault is of the passing kind; never used for a send.
 
-    Who was refused for concurrency (45033) raises that, even when the pace then forbids another try: it is
+    Who was refused for a second (45033, 90018) raises that, even when the pace then forbids another try: it is
     the provider's own word, where the other would only name our pause.
     """
     crowded: RateLimited | None = None
@@ -201,7 +201,7 @@ def persist(attempt: Callable[[], T]) -> T:
             return attempt()
         except ProviderError as error:
             failure = error
-        if isinstance(failure, RateLimited) and failure.errcode == _CONCURRENCY:
+        if isinstance(failure, RateLimited) and _ends_soon(failure):
             crowded = failure
         if tried == READ_TRIES or not _is_passing(failure):
             break
@@ -209,7 +209,11 @@ def persist(attempt: Callable[[], T]) -> T:
     raise crowded if crowded and isinstance(failure, RateLimited) else failure
 
 
+def _ends_soon(error: RateLimited) -> bool:
+    return error.code == "errcode" and error.retry_after is not None and error.retry_after <= _SOON_S
+
+
 def _is_passing(error: ProviderError) -> bool:
     if isinstance(error, RateLimited):
-        return error.errcode == _CONCURRENCY
+        return _ends_soon(error)
     return isinstance(error, Unavailable) and (error.code == "network" or error.errcode in _RETRIED_ERRCODES)

@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
         latency_ms=told.latency_ms,
         page_limit=told.page_limit,
         rate_limit=told.rate_limit,
+        second_limit=told.second_limit,
         state=told.state,
     )
     try:
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m crm.simulator",
-        description="A local server that speaks the WeCom dialects. Control page: http://HOST:PORT/_sim/",
+        description="A local server that speaks the dialects of WeCom and DingTalk. Control page: http://HOST:PORT/_sim/",
         epilog=_credentials(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -70,6 +71,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="R",
         help="calls per minute, corp and API (0: no limit)",
     )
+    add(
+        "--second-limit",
+        type=_count,
+        default=20,
+        metavar="R",
+        help="calls per second, DingTalk app and API (0: no limit)",
+    )
     add("--json", action="store_true", help="when listening, print one JSON line per corp")
     add("--state", type=Path, metavar="FILE", help="load the world from FILE if it exists, keep it there")
     add("--with-parent", type=int, metavar="PID", help=argparse.SUPPRESS)
@@ -86,13 +94,15 @@ def _count(text: str) -> int:
 def _credentials() -> str:
     lines = ["default credentials (fixed, worthless anywhere else):"]
     for spec in CORPS:
-        lines += [
-            f"  {spec.dialect}: corpid {spec.corp}  agentid {spec.agentid}",
-            f"    secret         {spec.secret}",
-            f"    sync secret    {spec.sync_secret}",
-            f"    callback token {spec.callback_token}",
-            f"    aes key        {spec.aes_key}",
-        ]
+        secrets = {
+            "app key": spec.app_key,
+            "secret": spec.secret,
+            "sync secret": spec.sync_secret,
+            "callback token": spec.callback_token,
+            "aes key": spec.aes_key,
+        }
+        lines.append(f"  {spec.dialect}: corpid {spec.corp}  agentid {spec.agentid}")
+        lines += [f"    {name:<14} {value}" for name, value in secrets.items() if value]
     return "\n".join(lines)
 
 

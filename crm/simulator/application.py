@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crm.simulator import control, generate, snapshot
+from crm.simulator.dingtalk.front import PREFIXES, DingtalkFront
 from crm.simulator.exchange import Answer, Handler, Request
 from crm.simulator.switches import Switches
 from crm.simulator.wecom import front
@@ -16,7 +17,9 @@ from crm.simulator.world import World
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the world is made from. Counts are totals over the corps, `rate_limit` per minute, corp, API."""
+    """What the world is made from. Counts are totals over the corps, `rate_limit` per minute, corp, API,
+
+    `second_limit` per second, DingTalk app, API."""
 
     contacts: int = 2000
     employees: int = 20
@@ -25,6 +28,7 @@ class Options:
     latency_ms: float = 0.0
     page_limit: int = 0
     rate_limit: int = 10_000
+    second_limit: int = 20
     state: Path | None = None
 
 
@@ -38,14 +42,17 @@ class Application:
                 latency_ms=options.latency_ms,
                 page_limit=options.page_limit,
                 rate_limit_minute=options.rate_limit,
+                calls_per_second=options.second_limit,
             )
         )
         if options.state is not None and options.state.exists():
             snapshot.load(self.world, options.state)
         else:
             self._generate()
+        dingtalk = DingtalkFront(self.world)
         self._mounts: tuple[tuple[str, Handler], ...] = (
             (front.PREFIX, front.WecomFront(self.world)),
+            *((prefix, dingtalk) for prefix in PREFIXES),
             (control.PREFIX, control.Control(self.world, self._rebuild)),
         )
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from crm.simulator import events
+from crm.simulator.edits import set_card, set_fields, tag_id_of
 from crm.simulator.exchange import JsonObject
-from crm.simulator.records import Contact, Department, Employee, Follow, Tag, TagGroup, Welcome
+from crm.simulator.records import Card, Contact, Department, Employee, Follow, Tag, TagGroup, Welcome
 from crm.simulator.world import Corp
 
 _CONTACT = (
@@ -62,22 +63,16 @@ def _relation(corp: Corp, fields: Mapping[str, Any], userid: str) -> Follow:
     return follow
 
 
-def _set(record: object, names: tuple[str, ...], fields: Mapping[str, Any]) -> None:
-    for name in names:
-        if name in fields:
-            if type(fields[name]) is not type(getattr(record, name)):
-                raise ValueError(
-                    f"{name} cannot be {fields[name]!r}; hostile values go through /_sim/poison/"
-                )
-            setattr(record, name, fields[name])
-
-
 def _set_follow(corp: Corp, follow: Follow, fields: Mapping[str, Any]) -> None:
-    _set(follow, _FOLLOW, fields)
+    if follow.contact.card is not None:
+        set_card(corp, follow.contact.card, fields)
+        corp.touch(follow.contact)
+        return
+    set_fields(follow, _FOLLOW, fields)
     if "remark_mobiles" in fields:
         follow.remark_mobiles = tuple(fields["remark_mobiles"])
     if "tags" in fields:
-        follow.tags = tuple(each for each in map(_tag_id, fields["tags"]) if each)
+        follow.tags = tuple(each for each in map(tag_id_of, fields["tags"]) if each)
         follow.own_tags = tuple(
             (each.get("group_name", ""), each["tag_name"])
             for each in fields["tags"]
@@ -89,10 +84,6 @@ def _set_follow(corp: Corp, follow: Follow, fields: Mapping[str, Any]) -> None:
     corp.touch(follow.contact)
 
 
-def _tag_id(told: Any) -> str:
-    return told if isinstance(told, str) else str(told.get("tag_id") or "")
-
-
 def add_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     """A new person; `follow_user` holds userids or objects with the fields of a relation."""
     made_up = hashlib.sha1(f"{corp.spec.corp}/{corp.last_n}".encode(), usedforsecurity=False).hexdigest()[:30]
@@ -100,8 +91,11 @@ def add_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     if external_userid in corp.contacts:
         raise ValueError(f"{external_userid} exists")
     contact = Contact(external_userid, str(fields.get("name", "新客户")))
-    _set(contact, _CONTACT, fields)
-    corp.next_n()
+    set_fields(contact, _CONTACT, fields)
+    number = corp.next_n()
+    if corp.spec.dialect == "dingtalk":
+        contact.card = Card(mobile=f"1990{number:07d}", labels=tuple(corp.tags)[:1])
+        set_card(corp, contact.card, fields)
     corp.add_contact(contact)
     for told in fields.get("follow_user", ()):
         relation = {"userid": told} if isinstance(told, str) else told
@@ -111,7 +105,9 @@ def add_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
 
 def edit_contact(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     contact = _contact(corp, fields)
-    _set(contact, _CONTACT, fields)
+    set_fields(contact, _CONTACT, fields)
+    if contact.card is not None:
+        set_card(corp, contact.card, fields)
     corp.touch(contact)
     return {}
 
@@ -221,6 +217,7 @@ def transfer(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
         who = {"userid": takeover.userid, "external_userid": contact.external_userid}
         corp.tell(events.customer("transfer_fail", now, **who, FailReason=fields["fails"]))
         return {}
+    was_first = contact.follows[0] is old
     corp.end(old)
     _tell(corp, "del_external_contact", old, now, Source="DELETE_BY_TRANSFER")
     if corp.following(takeover, contact) is None:
@@ -238,6 +235,8 @@ def transfer(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
             state=old.state,
         )
         _tell(corp, "add_external_contact", made, now, State=made.state)
+    if was_first and contact.card is not None and (taken := corp.following(takeover, contact)):
+        corp.put_first(taken)
     return {}
 
 
@@ -247,7 +246,7 @@ def add_employee(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
         raise ValueError(f"{userid} exists")
     departments = fields.get("department", [1])
     employee = Employee(userid, fields.get("name", userid), departments, [0] * len(departments))
-    _set(employee, _EMPLOYEE, fields)
+    set_fields(employee, _EMPLOYEE, fields)
     corp.add_employee(employee)
     corp.tell(events.member("create_user", now, userid=userid, department=departments))
     return {"userid": userid}
@@ -259,7 +258,7 @@ def edit_employee(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject
     old, new = employee.userid, fields.get("new_userid", "")
     if new:
         corp.rename_employee(employee, new)
-    _set(employee, _EMPLOYEE, fields)
+    set_fields(employee, _EMPLOYEE, fields)
     if "left" in fields:
         employee.status = 5 if fields["left"] else 1
     corp.touch_all(each.contact for each in employee.follows)
@@ -293,9 +292,13 @@ def add_tag(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObject:
     name = fields["group_name"]
     group = next((each for each in corp.tag_groups.values() if each.group_name == name), None)
     if group is None:
-        group = TagGroup(f"etgroup{corp.next_n():025d}", name, now, 0)
+        is_dingtalk = corp.spec.dialect == "dingtalk"  # whose groups have no id
+        group_id = name if is_dingtalk else f"etgroup{corp.next_n():025d}"
+        group = TagGroup(group_id, name, now, 0)
         corp.tell(events.tag("create", now, id=group.group_id, kind="tag_group"))
-    tag = Tag(f"ettag{corp.next_n():027d}", fields["tag_name"], now, 0, group)
+    number = corp.next_n()
+    tag_id = str(8000 + number) if corp.spec.dialect == "dingtalk" else f"ettag{number:027d}"
+    tag = Tag(tag_id, fields["tag_name"], now, 0, group)
     corp.add_tag(group, tag)
     corp.tell(events.tag("create", now, id=tag.id, kind="tag"))
     return {"tag_id": tag.id, "group_id": group.group_id}
@@ -347,7 +350,7 @@ def edit_department(corp: Corp, fields: Mapping[str, Any], now: int) -> JsonObje
     number = int(fields["id"])
     change = "update_party" if number in corp.departments else "create_party"
     department = corp.departments.setdefault(number, Department(number, str(number), 1, 0))
-    _set(department, ("name", "parentid", "order", "department_leader"), fields)
+    set_fields(department, ("name", "parentid", "order", "department_leader"), fields)
     corp.changed()
     told = {"Id": number, "Name": department.name, "ParentId": department.parentid, "Order": department.order}
     corp.tell(events.party(change, now, told))

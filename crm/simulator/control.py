@@ -9,7 +9,7 @@ from crm.simulator.callbacks import verify
 from crm.simulator.exchange import Answer, JsonObject, Request, json_answer
 from crm.simulator.pictures import avatar, qr_code
 from crm.simulator.records import Callback, ContactWay
-from crm.simulator.truth import message_truth, task_truth, truth
+from crm.simulator.truth import message_truth, notice_truth, task_truth, truth
 from crm.simulator.wecom import cards
 from crm.simulator.wecom.mass import confirm
 from crm.simulator.world import Corp, World
@@ -218,6 +218,10 @@ class Control:
         corps = self._corps(request.query().get("corp", ""))
         return {"tasks": [task_truth(corp, each) for corp in corps for each in corp.tasks.values()]}
 
+    def read_notices(self, request: Request) -> object:
+        corps = self._corps(request.query().get("corp", ""))
+        return {"notices": [notice_truth(corp, each) for corp in corps for each in corp.notices.values()]}
+
     def confirm_task(self, request: Request) -> object:
         """The employee presses send; from the HTML form the browser is led back to the page."""
         told = _form(request) or self._body(request)
@@ -331,6 +335,7 @@ CALLS: dict[tuple[str, str], Call] = {
     ("DELETE", "settings"): Control.restore_settings,
     ("GET", "messages"): Control.read_messages,
     ("GET", "tasks"): Control.read_tasks,
+    ("GET", "notices"): Control.read_notices,
     ("POST", "confirm"): Control.confirm_task,
     ("POST", "press"): Control.press,
     ("GET", "callbacks"): Control.read_callbacks,

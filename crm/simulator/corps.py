@@ -15,6 +15,7 @@ class CorpSpec:
     sync_secret: str
     callback_token: str
     aes_key: str
+    app_key: str = ""  # of a DingTalk app, which is named by it and not by its corp
 
 
 # The last character of an aes_key keeps its two spare bits zero, so that strict base64 decoders accept it.
@@ -38,5 +39,16 @@ CORPS: tuple[CorpSpec, ...] = (
         sync_secret="simulatorOfficialSyncSecret0000000000000002",
         callback_token="simOfficialCallbackToken2",
         aes_key="SimOfficialAesKeyForLocalUse0123456789abcdE",
+    ),
+    CorpSpec(
+        corp="ding0d1a1c00000000000003",
+        dialect="dingtalk",
+        name="东湖食品有限公司",
+        agentid=300000003,
+        secret="simulatorDingtalkAppSecret00000000000000003",
+        sync_secret="",
+        callback_token="simDingtalkCallbackToken3",
+        aes_key="SimDingtalkAesKeyForLocalUse0123456789abcdE",
+        app_key="dingsimulatorapp0003",
     ),
 )

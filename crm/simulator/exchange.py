@@ -55,6 +55,16 @@ class Answer:
 
 
 Handler = Callable[[Request], Answer]
+
+
+class Refused(Exception):
+    """The call ends with this errcode; `fields` go into the answer beside it."""
+
+    def __init__(self, errcode: int, detail: str = "", **fields: Any) -> None:
+        super().__init__(errcode)
+        self.errcode, self.detail, self.fields = errcode, detail, fields
+
+
 # One encoder for all: json.dumps would build a new one at every call that asks for other than its defaults.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -67,6 +77,11 @@ def dumps(value: object) -> bytes:
 def encoded(text: str) -> bytes:
     """JSON text as bytes; a lone surrogate, which UTF-8 cannot carry, becomes its JSON escape."""
     return text.encode("utf-8", "backslashreplace")
+
+
+def ok(**fields: Any) -> bytes:
+    """A successful answer of an API call."""
+    return dumps({"errcode": 0, "errmsg": "ok"} | fields)
 
 
 def json_answer(value: object, *, status: int = 200) -> Answer:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from crm.simulator import names
 from crm.simulator.corps import CORPS
-from crm.simulator.records import Contact, Department, Employee, Follow, MemberTag, Tag, TagGroup
+from crm.simulator.records import Card, Contact, Department, Employee, Follow, MemberTag, Tag, TagGroup
 from crm.simulator.world import Corp, World
 
 EPOCH = 1_793_491_200  # 2026-11-01 UTC; all relations are made in the two years before
@@ -27,7 +27,8 @@ def build(world: World, *, contacts: int, employees: int, seed: int = 1, epoch: 
         for index, spec in enumerate(CORPS):
             corp = Corp(spec)
             share = [total // len(CORPS) + (index < total % len(CORPS)) for total in (contacts, employees)]
-            _Maker(corp, random.Random(f"{seed}/{spec.corp}"), epoch).populate(*share)
+            maker = _DingtalkMaker if spec.dialect == "dingtalk" else _Maker
+            maker(corp, random.Random(f"{seed}/{spec.corp}"), epoch).populate(*share)
             world.corps[spec.corp] = corp
     finally:
         gc.freeze()
@@ -190,3 +191,40 @@ class _Maker:
 
     def _id(self, prefix: str, length: int) -> str:
         return prefix + base64.b64encode(self.randbytes(24), b"Qx").decode()[:length]
+
+
+class _DingtalkMaker(_Maker):
+    """There a contact has a phone, labels and a remark of its own; the first who follows it is its owner."""
+
+    def _tags(self) -> None:
+        for place, (group_name, label_names) in enumerate(names.LABEL_GROUPS):
+            group = TagGroup(group_name, group_name, 0, 0)
+            for number, name in enumerate(label_names):
+                self.corp.add_tag(group, Tag(str(7001 + 10 * place + number), name, 0, 0, group))
+
+    def _contact(self) -> None:
+        draw, pick = self.draw, self.pick
+        surname, full_name = pick(self.people)
+        place, short, company = pick(self.companies)
+        number = self.corp.next_n()
+        contact = Contact(
+            f"ext{number:015d}",
+            full_name,
+            position=pick(names.POSITIONS) if draw() < 0.8 else "",
+            corp_name=company if draw() < 0.9 else "",
+        )
+        contact.card = Card(
+            mobile=f"{pick(PHONE_HEADS)}{number * 7919 % 100_000_000:08d}",  # no two alike
+            remark=f"{surname}总·{short}" if draw() < 0.5 else "",
+            address=f"{place}市" if draw() < 0.3 else "",
+            email=f"contact{number}@example.com" if draw() < 0.3 else "",
+            labels=pick(self.tag_sets[1:]),
+            share_dept_ids=(pick(names.DEPARTMENTS)[0],) if draw() < 0.1 else (),
+        )
+        self.corp.contacts[contact.external_userid] = contact
+        for employee in self._followers():
+            follow = Follow(
+                self.corp.next_n(), contact, employee, self.epoch - 1 - int(draw() ** 1.5 * TWO_YEARS)
+            )
+            employee.follows.append(follow)
+            contact.follows += (follow,)

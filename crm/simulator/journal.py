@@ -31,6 +31,11 @@ class Journal:
         self._counts: Counter[tuple[str, str, int, int]] = Counter()
         self._n = 0
 
+    @property
+    def next_n(self) -> int:
+        """The number the next request will get."""
+        return self._n + 1
+
     def resize(self, size: int) -> None:
         if size != self._ring.maxlen:
             self._ring = deque(self._ring, maxlen=size)
@@ -77,8 +82,8 @@ def _spell_out(entry: Entry) -> dict[str, Any]:
     params = dict(parse_qsl(entry.query_string, keep_blank_values=True))
     if "access_token" in params:
         params["access_token"] = f"#{entry.token}" if entry.token else "unknown"
-    if "corpsecret" in params:
-        params["corpsecret"] = "…"
+    for name in {"corpsecret", "appsecret"} & params.keys():
+        params[name] = "…"
     spelled: dict[str, Any] = entry._asdict()
     del spelled["query_string"], spelled["token"]
     return spelled | {"params": params, "body": _body_of(entry.body)}
@@ -91,6 +96,6 @@ def _body_of(body: bytes) -> Any:
         told = json.loads(body)
     except ValueError:
         return f"<{len(body)} bytes>" if b"\0" in body[:4096] else body[:2048].decode("utf-8", "replace")
-    if isinstance(told, dict) and "access_token" in told:
-        told["access_token"] = "…"
+    if isinstance(told, dict):
+        told |= dict.fromkeys({"access_token", "appSecret"} & told.keys(), "…")
     return told

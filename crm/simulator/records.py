@@ -72,6 +72,19 @@ class Employee:
         return self.status != 5
 
 
+@dataclass(slots=True)
+class Card:
+    """What DingTalk keeps of an external contact itself, where WeCom keeps it of each relation."""
+
+    state_code: str = "86"
+    mobile: str = ""
+    remark: str = ""
+    address: str = ""
+    email: str = ""
+    labels: tuple[str, ...] = ()
+    share_dept_ids: tuple[int, ...] = ()
+
+
 @dataclass(slots=True, eq=False)
 class Contact:
     """An external person. `listed` caches the bytes a direct listing serves, `poison` replaces them."""
@@ -86,6 +99,7 @@ class Contact:
     corp_full_name: str = ""
     avatar: str = ""
     unionid: str = ""
+    card: Card | None = None  # of a DingTalk corp; there the first of `follows` is the owner's
     follows: tuple["Follow", ...] = field(default=(), repr=False)
     listed: bytes | None = field(default=None, repr=False)
     poison: bytes | None = field(default=None, repr=False)
@@ -136,6 +150,18 @@ class Sent:
     msgid: str
     agentid: int
     at: int
+
+
+@dataclass(slots=True)
+class Notice:
+    """A DingTalk work notification: whom it reached, and who was named in vain and why (errcode)."""
+
+    task_id: int
+    at: float
+    reached: list[str]
+    invalid: list[str]
+    forbidden: dict[str, int]
+    read: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -83,6 +83,11 @@ class Simulator:
         tasks: list[dict[str, Any]] = self.get("/_sim/tasks/", **query)["tasks"]
         return tasks
 
+    def notices(self, **query: Any) -> list[dict[str, Any]]:
+        """The work notifications of the DingTalk corp, and what became of them."""
+        notices: list[dict[str, Any]] = self.get("/_sim/notices/", **query)["notices"]
+        return notices
+
     def confirm(self, corp: str, msgid: str, userid: str) -> Any:
         """The employee presses send."""
         return self.post("/_sim/confirm/", {"corp": corp, "msgid": msgid, "userid": userid})
@@ -143,9 +148,13 @@ def running(
     state: Path | str | None = None,
     latency_ms: float = 0.0,
     rate_limit: int = 10_000,
+    second_limit: int = 0,
     port: int = 0,
 ) -> Iterator[Simulator]:
-    """A simulator in a child process, listening; it ends with the block, or with this process."""
+    """A simulator in a child process, listening; it ends with the block, or with this process.
+
+    `contacts` and `employees` are shared among its three corps.
+    """
     command = [sys.executable, "-m", "crm.simulator", "--json", "--port", str(port)]
     command += ["--contacts", str(contacts), "--employees", str(employees), "--seed", str(seed)]
     command += [
@@ -155,6 +164,8 @@ def running(
         str(latency_ms),
         "--rate-limit",
         str(rate_limit),
+        "--second-limit",
+        str(second_limit),
     ]
     command += ["--with-parent", str(os.getpid())] + (["--state", str(state)] if state else [])
     with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:

@@ -42,6 +42,8 @@ def announce(application: Application, url: str, *, as_json: bool) -> None:
         for spec in corps:
             told = asdict(spec)
             del told["name"]
+            if not spec.app_key:
+                del told["app_key"]
             print(json.dumps(told | {"base_url": url}), flush=True)
         return
     print(f"Simulator at {url}/_sim/ (Ctrl-C stops it)", flush=True)

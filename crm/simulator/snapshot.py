@@ -12,6 +12,7 @@ from crm.simulator.corps import CORPS
 from crm.simulator.exchange import JsonObject, dumps
 from crm.simulator.records import (
     Callback,
+    Card,
     Contact,
     ContactWay,
     Department,
@@ -22,6 +23,7 @@ from crm.simulator.records import (
     Media,
     MemberTag,
     Message,
+    Notice,
     Sent,
     Tag,
     TagGroup,
@@ -32,7 +34,7 @@ _VERSION = 1
 _GROUP = ("group_id", "group_name", "create_time", "order")
 _TAG = ("id", "name", "create_time", "order")
 _EMPLOYEE = tuple(name for name in Employee.__slots__ if name != "follows")
-_CONTACT = tuple(name for name in Contact.__slots__ if name not in ("follows", "listed", "poison"))
+_CONTACT = tuple(name for name in Contact.__slots__ if name not in ("card", "follows", "listed", "poison"))
 _FOLLOW = tuple(name for name in Follow.__slots__ if name not in ("contact", "employee", "listed"))
 
 
@@ -61,7 +63,8 @@ def load(world: World, path: Path) -> None:
         raise ValueError(f"{path} is not a state file of this simulator")
     world.clock.offset = float(told["clock_offset"])
     for spec in CORPS:
-        world.corps[spec.corp] = _corp_in(Corp(spec), told["corps"][spec.corp])
+        if spec.corp in told["corps"]:  # a file of an older simulator has fewer
+            world.corps[spec.corp] = _corp_in(Corp(spec), told["corps"][spec.corp])
 
 
 def _values(record: object, names: tuple[str, ...]) -> list[Any]:
@@ -78,9 +81,15 @@ def _corp_out(corp: Corp) -> JsonObject:
         ],
         "employees": [_values(each, _EMPLOYEE) for each in corp.employees.values()],
         "contacts": [
-            [_values(each, _CONTACT), [[f.employee.userid, *_values(f, _FOLLOW)] for f in each.follows]]
+            [
+                _values(each, _CONTACT),
+                [[f.employee.userid, *_values(f, _FOLLOW)] for f in each.follows],
+                *([asdict(each.card)] if each.card else ()),
+            ]
             for each in corp.contacts.values()
         ],
+        "notices": [asdict(each) for each in corp.notices.values()],
+        "noticed": dict(corp.noticed),
         "member_tags": [asdict(each) for each in corp.member_tags.values()],
         "messages": [asdict(each) for each in corp.messages],
         "sent": {key: asdict(each) for key, each in corp.sent.items()},
@@ -100,8 +109,9 @@ def _corp_in(corp: Corp, told: JsonObject) -> Corp:
             corp.add_tag(group, Tag(tag_id, name, create_time, order, group))
     for values in told["employees"]:
         corp.add_employee(Employee(**dict(zip(_EMPLOYEE, values, strict=True))))
-    for values, follows in told["contacts"]:
+    for values, follows, *card in told["contacts"]:
         contact = Contact(**dict(zip(_CONTACT, values, strict=True)))
+        contact.card = _card_in(*card) if card else None
         corp.contacts[contact.external_userid] = contact
         for userid, *follow_values in follows:
             _follow_in(corp, contact, userid, dict(zip(_FOLLOW, follow_values, strict=True)))
@@ -109,6 +119,8 @@ def _corp_in(corp: Corp, told: JsonObject) -> Corp:
         employee.follows.sort(key=lambda each: each.n)  # the file goes contact by contact
     # A file of an older simulator has none.
     corp.member_tags = {each["tagid"]: MemberTag(**each) for each in told.get("member_tags", ())}
+    corp.notices = {each["task_id"]: Notice(**each) for each in told.get("notices", ())}
+    corp.noticed.update(told.get("noticed", {}))
     corp.messages = [Message(**each) for each in told["messages"]]
     corp.sent = {key: Sent(**each) for key, each in told["sent"].items()}
     for each in told["tasks"]:
@@ -121,6 +133,11 @@ def _corp_in(corp: Corp, told: JsonObject) -> Corp:
     corp.callback = Callback(**told["callback"]) if told.get("callback") else None
     corp.last_n = told["last_n"]
     return corp
+
+
+def _card_in(fields: JsonObject) -> Card:
+    fields["labels"], fields["share_dept_ids"] = tuple(fields["labels"]), tuple(fields["share_dept_ids"])
+    return Card(**fields)
 
 
 def _follow_in(corp: Corp, contact: Contact, userid: str, fields: JsonObject) -> None:

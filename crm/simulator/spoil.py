@@ -8,7 +8,7 @@ from crm.simulator.faults import Fault
 
 LISTS = (
     "external_contact_list", "external_userid", "follow_user", "userlist", "department", "department_id",
-    "dept_user", "tag_group", "task_list", "send_list", "group_msg_list", "statistics",
+    "dept_user", "tag_group", "task_list", "send_list", "group_msg_list", "statistics", "results",
     "contact_way",
 )  # fmt: skip
 _HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"

@@ -51,6 +51,12 @@ class Switches:
     # contact ways
     contact_way_quota: int = 500_000
     temp_way_quota_day: int = 100_000
+    # DingTalk
+    calls_per_second: int = 20  # per app and API, then 90018
+    notice_seconds: float = 2.0  # until a work notification is done and its result is told
+    notice_per_day: int = 500  # to one person, the excess is dropped and told as 143105
+    tells_mobile: bool = True  # False: as to an app of a third party
+    ignored_offset: bool = False  # extcontact/list tells its first page again and again
     # the rest
     latency_ms: float = 0.0
     unknown_path: str = "404"  # or "-1"

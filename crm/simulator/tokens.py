@@ -27,11 +27,16 @@ class TokenDesk:
         self._grants: dict[str, Grant] = {}
         self._current: dict[tuple[str, str], Grant] = {}
 
-    def issue(self, corp: str, app: str, *, ttl: float) -> tuple[Grant, int]:
-        """The app's valid token and the seconds it still lives; a new one only when the old opens no more."""
+    def issue(self, corp: str, app: str, *, ttl: float, renews: bool = False) -> tuple[Grant, int]:
+        """The app's valid token and the seconds it still lives; a new one only when the old opens no more.
+
+        `renews`: asking lets the old one live anew, as in DingTalk.
+        """
         grant = self._current.get((corp, app))
         if grant is None or not self.is_good(grant):
             grant = self._new(corp, app, ttl)
+        elif renews:
+            grant.expires_at = self._clock.now() + ttl
         return grant, math.ceil(grant.expires_at - self._clock.now())
 
     def _new(self, corp: str, app: str, ttl: float) -> Grant:

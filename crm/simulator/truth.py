@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from crm.simulator.exchange import JsonObject
-from crm.simulator.records import Contact, Employee, Follow, MassTask, Message, TagGroup
+from crm.simulator.records import Contact, Employee, Follow, MassTask, Message, Notice, TagGroup
 from crm.simulator.world import Corp
 
 
@@ -81,6 +81,7 @@ def contact_truth(corp: Corp, contact: Contact) -> JsonObject:
         "avatar": contact.avatar,
         "unionid": contact.unionid,
         "follow_user": [_follow_truth(corp, each) for each in contact.follows],
+        **({} if contact.card is None else asdict(contact.card)),
     }
 
 
@@ -96,6 +97,24 @@ def _follow_truth(corp: Corp, follow: Follow) -> JsonObject:
         "oper_userid": follow.oper_userid,
         "add_way": follow.add_way,
         "state": follow.state,
+        **_shared_truth(corp, follow),
+    }
+
+
+def _shared_truth(corp: Corp, follow: Follow) -> JsonObject:
+    """In DingTalk every relation says what the contact's card says, and which of them is the owner's."""
+    card, first = follow.contact.card, follow.contact.follows[0]
+    if card is None:
+        return {}
+    tags = [corp.tags[each] for each in card.labels]
+    return {
+        "role": "owner" if follow is first else "shared",
+        "remark": card.remark,
+        "remark_mobiles": [f"+{card.state_code}-{card.mobile}"] if card.mobile else [],
+        "tags": [
+            {"group_name": each.group.group_name, "tag_name": each.name, "tag_id": each.id, "type": 1}
+            for each in tags
+        ],
     }
 
 
@@ -109,6 +128,11 @@ def _tags(corp: Corp, follow: Follow) -> list[dict[str, Any]]:
         {"group_name": group, "tag_name": name, "tag_id": "", "type": 2} for group, name in follow.own_tags
     ]
     return corp_tags + own
+
+
+def notice_truth(corp: Corp, notice: Notice) -> JsonObject:
+    """A work notification of a DingTalk corp."""
+    return {"corp": corp.spec.corp} | asdict(notice)
 
 
 def message_truth(corp: Corp, message: Message) -> JsonObject:

@@ -25,6 +25,7 @@ from crm.simulator.records import (
     Media,
     MemberTag,
     Message,
+    Notice,
     Sent,
     Tag,
     TagGroup,
@@ -48,6 +49,8 @@ class Corp:
         self.messages: list[Message] = []
         self.sent: dict[str, Sent] = {}
         self.tasks: dict[str, MassTask] = {}
+        self.notices: dict[int, Notice] = {}
+        self.noticed: dict[str, int] = defaultdict(int)  # "userid|day" and "userid|day|digest of the content"
         self.media: dict[str, Media] = {}
         self.ways: dict[str, ContactWay] = {}
         self.mass_received: dict[str, int] = defaultdict(int)  # "external_userid|2026-11" and "…|2026-11-20"
@@ -131,6 +134,12 @@ class Corp:
         follows = follow.employee.follows
         del follows[bisect_left(follows, follow.n, key=lambda each: each.n)]
 
+    def put_first(self, follow: Follow) -> None:
+        """Let the relation stand before the others of its contact: in DingTalk, its employee is the owner."""
+        contact = follow.contact
+        contact.follows = (follow, *(each for each in contact.follows if each is not follow))
+        self.touch(contact)
+
     def touch(self, contact: Contact) -> None:
         """Forget the served bytes of a contact whose truth changed."""
         contact.listed = None
@@ -182,6 +191,9 @@ class Corp:
         if not tag.group.tags:
             del self.tag_groups[tag.group.group_id]
         for contact in self.contacts.values():
+            if contact.card is not None and tag.id in contact.card.labels:
+                contact.card.labels = tuple(each for each in contact.card.labels if each != tag.id)
+                self.touch(contact)
             if any(tag.id in follow.tags for follow in contact.follows):
                 for follow in contact.follows:
                     follow.tags = tuple(each for each in follow.tags if each != tag.id)

@@ -1,6 +1,6 @@
 """Creating a contact at the browser, and what its page says while the provider has not answered."""
 
-from contacts.models import Contact, ContactWay
+from contacts.models import Contact, ContactWay, Tag
 from crm.models import Corp
 from tests import factories
 from tests.admin.conftest import Browser, Cast
@@ -101,3 +101,28 @@ def test_failed_creation_shows_the_reason_and_is_tried_again_on_a_post(cast: Cas
         "not waiting for a retry"
         in lin.post(f"contacts/contact/{contact.pk}/retry/", follow=True).content.decode()
     )
+
+
+def test_form_of_a_dingtalk_corp_asks_for_phone_and_labels(cast: Cast, lin: Browser) -> None:
+    Corp.objects.update(dialect="dingtalk", provider="dingtalk")
+    label = Tag.objects.create(corp=cast.corp, tag_id="7001", name="客户", group_name="类型")
+    page = lin.get("contacts/contact/add/").content.decode()
+    assert "exactly one, its owner" in page
+    assert 'name="mobile"' in page
+    assert 'name="nickname"' not in page
+    told = form(cast, "lin", mobile="13900000042", tags=str(label.pk))
+    lin.post("contacts/contact/add/", told | {"mobile": ""})
+    assert not Contact.objects.filter(name="Chen Wei").exists()
+    lin.post("contacts/contact/add/", told)
+    relation = Contact.objects.get(name="Chen Wei").follow_users.get()
+    assert (relation.role, relation.tag_ids, relation.remark_mobiles) == (
+        "owner",
+        ["7001"],
+        ["+86-13900000042"],
+    )
+
+
+def test_form_without_a_dingtalk_corp_asks_for_neither(lin: Browser) -> None:
+    page = lin.get("contacts/contact/add/").content.decode()
+    assert 'name="nickname"' in page
+    assert 'name="mobile"' not in page

@@ -138,3 +138,23 @@ def test_api_key_is_revoked_by_an_administrator_on_a_post(cast: Cast, sun: Brows
     assert sun.post(path).status_code == 302
     assert ApiKey.objects.get().revoked_at is not None
     assert plain not in sun.get("crm/apikey/").content.decode()
+
+
+def test_app_of_dingtalk_needs_its_key_and_one_of_wecom_has_none(
+    dingtalk_corp: Corp, direct_corp: Corp, sun: Browser
+) -> None:
+    ding, wecom = dingtalk_corp.agents.get(), direct_corp.agents.get()
+    assert "needs its AppKey" in sun.post(f"crm/agent/{ding.pk}/change/", agent_form()).content.decode()
+    told = agent_form(app_key="k")
+    assert "Only apps of DingTalk" in sun.post(f"crm/agent/{wecom.pk}/change/", told).content.decode()
+    sun.post(f"crm/agent/{ding.pk}/change/", agent_form(app_key="dingother"))
+    ding.refresh_from_db()
+    assert ding.app_key == "dingother"
+
+
+def test_wrong_secret_of_dingtalk_is_told_as_that(dingtalk_corp: Corp, sun: Browser) -> None:
+    agent = dingtalk_corp.agents.get()
+    dingtalk_corp.agents.update(secret="wrong")
+    page = sun.post(f"crm/agent/{agent.pk}/test/", follow=True).content.decode()
+    assert "Compare AppKey and AppSecret" in page
+    assert "does not know this contact" not in page

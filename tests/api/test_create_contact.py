@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from contacts.models import Contact, ContactWay
+from contacts.models import Contact, ContactWay, Tag
 from crm.models import Event
 from tests.api.conftest import Caller, Cast, person, pointers
 
@@ -111,3 +111,34 @@ def test_in_an_official_corp_an_id_of_ones_own_is_refused(lin: Caller, official:
     answer = lin.post("contacts/", person(external_userid="wm-mine"))
     assert (answer.status_code, pointers(answer)) == (400, {"/external_userid": "unsupported"})
     assert not ContactWay.objects.exists()
+
+
+@pytest.fixture
+def ding(cast: Cast) -> Cast:
+    """The corp as one of DingTalk, with a label."""
+    cast.corp.dialect = cast.corp.provider = "dingtalk"
+    cast.corp.save()
+    Tag.objects.create(corp=cast.corp, tag_id="7001", name="客户", group_name="类型")
+    return cast
+
+
+def test_dingtalk_takes_a_phone_labels_and_a_remark(ding: Cast, lin: Caller) -> None:
+    answer = lin.post("contacts/", person(mobile="13900000042", tags=["7001"], remark="展会"))
+    assert answer.status_code == 201, answer.content
+    (follow,) = answer.json()["follow_users"]
+    assert (follow["role"], follow["remark"], [tag["name"] for tag in follow["tags"]]) == (
+        "owner",
+        "展会",
+        ["客户"],
+    )
+    assert follow["remark_mobiles"] == ["+86-13900000042"]
+
+
+def test_dingtalk_asks_for_phone_and_label(ding: Cast, lin: Caller) -> None:
+    answer = lin.post("contacts/", person())
+    assert (answer.status_code, pointers(answer)) == (400, {"/mobile": "required", "/tags": "required"})
+
+
+def test_phone_is_refused_where_the_provider_keeps_none(lin: Caller) -> None:
+    answer = lin.post("contacts/", person(mobile="13900000042"))
+    assert (answer.status_code, pointers(answer)) == (400, {"/mobile": "unsupported"})

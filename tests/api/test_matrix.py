@@ -63,6 +63,9 @@ READS = {
 WRITES: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "contacts/"): (201, 201, 201, 403, 403),
     ("PATCH", "contacts/{lin}/"): (400, 400, 400, 403, 403),
+    ("PATCH", "contacts/{lin}/card/"): (409, 409, 409, 403, 403),
+    ("PATCH", "contacts/{qian}/card/"): (404, 404, 409, 403, 403),
+    ("DELETE", "contacts/{lin}/card/"): (403, 403, 409, 403, 403),
     ("PATCH", "follow-users/{follow_of_lin}/"): (200, 200, 200, 403, 403),
     ("PATCH", "follow-users/{follow_of_qian}/"): (404, 404, 200, 403, 403),
     ("POST", "contact-ways/"): (201, 201, 201, 403, 403),

@@ -338,7 +338,7 @@ def main() -> None:
     call_command("migrate", verbosity=0)
     call_command("flush", interactive=False, verbosity=0)
     # Counts are totals over the two corps of the world.
-    with running(contacts=2 * LATE_CALLS, employees=8, seed=1, rate_limit=0) as sim:
+    with running(contacts=3 * LATE_CALLS, employees=12, seed=1, rate_limit=0) as sim:
         bench = open_bench(sim)
         for _ in range(options.repeats):
             measure_claims(bench)

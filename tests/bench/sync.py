@@ -281,7 +281,7 @@ def main() -> None:
     call_command("migrate", verbosity=0)
     employees = max(4, options.contacts // 1000)
     # Counts are totals over the two corps of the world.
-    with running(contacts=2 * options.contacts, employees=2 * employees, seed=1, rate_limit=0) as sim:
+    with running(contacts=3 * options.contacts, employees=3 * employees, seed=1, rate_limit=0) as sim:
         ways = measure(sim, options.repeats)
         print("\n".join([*table(ways), "", with_latency(sim, median(ways["floor (fetch and parse)"].rates))]))
 

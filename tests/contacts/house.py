@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytest
+
 from contacts import sync
 from contacts.models import FollowUser, SyncRun
 from crm.models import Corp
@@ -10,6 +12,8 @@ from crm.simulator.server import Simulator
 from tests.truth import differences
 
 LISTING = {"direct": "externalcontact/list", "official": "externalcontact/batch/get_by_user"}
+ANY_LISTING = {**LISTING, "dingtalk": "topapi/extcontact/list"}
+WECOM = pytest.mark.parametrize("corp", list(LISTING), indirect=True)  # listings by employee, with a cursor
 PAGES = 3  # of the busiest employee, after `three_pages`
 POSITIONS = {"first": 1, "middle": 2, "last": PAGES}
 

@@ -11,9 +11,9 @@ from contacts.models import Contact, FollowUser, Quarantine, SyncRun
 from crm.models import Corp
 from crm.simulator.server import Simulator
 from tests import factories
-from tests.contacts.house import assert_true, busiest, run
+from tests.contacts.house import WECOM, assert_true, busiest, run
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), WECOM]
 
 LONG = "长" * 70_000
 ID = "wmHOSTILE00000000000000000000001"

@@ -9,6 +9,7 @@ from crm.models import Corp
 from crm.simulator.server import Simulator
 from tests.contacts.house import (
     LISTING,
+    WECOM,
     assert_nothing_is_going,
     assert_true,
     change_something_of_everybody,
@@ -16,7 +17,7 @@ from tests.contacts.house import (
     run,
 )
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), WECOM]
 
 FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "errcode", "errcode": 60111},

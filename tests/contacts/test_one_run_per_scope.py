@@ -13,7 +13,7 @@ from contacts.models import Contact, FollowUser, SyncRun
 from crm.models import Corp, Event
 from crm.simulator.server import Simulator
 from tests.conftest import command, database_url
-from tests.contacts.house import LISTING, assert_true, change_something_of_everybody, listing_calls, run
+from tests.contacts.house import ANY_LISTING, assert_true, change_something_of_everybody, listing_calls, run
 from tests.contacts.processes import Crew, crew
 from tests.sizes import size
 
@@ -94,7 +94,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
 @pytest.fixture
 def sleeper(corp: Corp, sim: Simulator) -> Iterator["subprocess.Popen[str]"]:
     """A sync in a process of its own, stopped while it waits for a page."""
-    api = LISTING[corp.dialect]
+    api = ANY_LISTING[corp.dialect]
     sim.settings(page_limit=3)
     sim.fault(corp=corp.corpid, api=api, kind="delay", seconds=2.5, skip=3, times=None)
     process = command("sync_contacts", "--corp", corp.corpid, "--json", CRM_SYNC_LEASE_SECONDS="1")

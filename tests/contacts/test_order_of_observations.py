@@ -59,7 +59,7 @@ schedules = st.lists(one_of(*[moves] * 9, runs), min_size=12, max_size=30)
 @pytest.fixture(scope="module")
 def small() -> Iterator[Simulator]:
     """A world of few people, so that everything happens to the same ones."""
-    with running(contacts=3, employees=9, seed=1) as simulator:
+    with running(contacts=4, employees=13, seed=1) as simulator:
         yield simulator
 
 

@@ -154,7 +154,7 @@ class Life(RuleBasedStateMachine):
 @pytest.fixture(scope="session")
 def small_simulator() -> Iterator[Simulator]:
     """Few contacts, so that changes and listings meet each other often."""
-    with running(contacts=24, employees=8, seed=1) as simulator:
+    with running(contacts=36, employees=12, seed=1) as simulator:
         yield simulator
 
 

@@ -16,11 +16,11 @@ from crm.models import Corp
 from crm.queue import drain
 from crm.simulator.server import Simulator
 from tests.conftest import command
+from tests.contacts.house import ANY_LISTING as LISTING
+from tests.contacts.house import WECOM
 from tests.truth import differences
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-LISTING = {"direct": "externalcontact/list", "official": "externalcontact/batch/get_by_user"}
 
 
 def run(corp: Corp, **options: Any) -> SyncRun:
@@ -31,6 +31,7 @@ def userids(sim: Simulator, corp: Corp) -> list[str]:
     return [told["userid"] for told in sim.world(corp.corpid)["employees"]]
 
 
+@WECOM
 def test_one_employees_fault_leaves_the_others_fresh_and_names_it(corp: Corp, sim: Simulator) -> None:
     guilty = userids(sim, corp)[1]
     sim.fault(
@@ -58,6 +59,7 @@ def test_failed_listing_ends_nothing(corp: Corp, sim: Simulator) -> None:
     for _ in range(2):
         done = run(corp)
         assert (done.state, done.absent, done.ended) == ("failed", 0, 0)
+        assert done.errors[0]["code"] == "http_status"
     assert not FollowUser.objects.filter(absent_since__isnull=False).exists()
 
 
@@ -65,11 +67,12 @@ def test_no_token_fails_the_run_with_the_providers_words(corp: Corp) -> None:
     corp.agents.update(secret="wrong")
     done = run(corp)
     assert done.state == "failed"
-    assert done.errors[0]["errcode"] == 40001
+    assert done.errors[0]["errcode"] == (40096 if corp.dialect == "dingtalk" else 40001)
     assert done.errors[0]["userid"] is None
     assert done.calls == 1
 
 
+@WECOM
 def test_stale_cursor_starts_the_listing_again_once(corp: Corp, sim: Simulator) -> None:
     sim.settings(page_limit=7)
     sim.fault(corp=corp.corpid, api=LISTING[corp.dialect], kind="errcode", errcode=50100, skip=1)
@@ -78,6 +81,7 @@ def test_stale_cursor_starts_the_listing_again_once(corp: Corp, sim: Simulator) 
     assert differences(corp, sim.world(corp.corpid)) == []
 
 
+@WECOM
 def test_looping_cursor_ends_that_listing_in_bounded_requests(corp: Corp, sim: Simulator) -> None:
     sim.settings(page_limit=5)
     api = LISTING[corp.dialect]

@@ -37,6 +37,47 @@ def test_connect_then_sync_gives_the_report(manage: Manage, sim: Simulator) -> N
     assert connect(manage, line)[1]["created"] is False
 
 
+def test_connect_dingtalk_then_sync_gives_the_report(manage: Manage, sim: Simulator, settings: Any) -> None:
+    settings.CRM_DINGTALK_RATE = settings.CRM_REMOTE_RATE
+    line = sim.corp("dingtalk")
+    arguments = ["--corpid", line["corp"], "--agentid", str(line["agentid"]), "--secret-env", "APP_SECRET"]
+    arguments += ["--base-url", line["base_url"], "--app-key", line["app_key"], "--json"]
+    code, made = manage("connect", "dingtalk", *arguments, APP_SECRET=line["secret"])
+    assert (code, made["provider"], made["dialect"]) == (0, "dingtalk", "dingtalk")
+    code, report = manage("sync_contacts", "--corp", line["corp"], "--json")
+    assert (code, report["state"], report["errors"]) == (0, "complete", [])
+    assert differences(Corp.objects.get(), sim.world(line["corp"])) == []
+    without = [each for each in arguments if each not in ("--app-key", line["app_key"])]
+    assert manage("connect", "dingtalk", *without, APP_SECRET=line["secret"])[0] == 0
+    assert Agent.objects.get().app_key == line["app_key"]
+
+
+@pytest.mark.parametrize(
+    ("provider", "more"),
+    [
+        ("dingtalk", []),
+        ("dingtalk", ["--app-key", "k" * 65]),
+        ("dingtalk", ["--app-key", "k", "--dialect", "direct"]),
+        ("wecom", ["--app-key", "k"]),
+        ("wecom", ["--dialect", "dingtalk"]),
+    ],
+)
+def test_app_key_and_dialect_that_do_not_fit_the_provider_are_exit_2(
+    manage: Manage, provider: str, more: list[str]
+) -> None:
+    arguments = ["--corpid", "ding1", "--agentid", "1", "--secret-env", "APP_SECRET", *more]
+    assert manage("connect", provider, *arguments, APP_SECRET="s")[0] == 2
+    assert not Corp.objects.exists()
+
+
+def test_corp_of_one_provider_is_not_connected_as_the_others(manage: Manage, sim: Simulator) -> None:
+    line = sim.corp("direct")
+    connect(manage, line)
+    arguments = ["--corpid", line["corp"], "--agentid", "1", "--secret-env", "APP_SECRET", "--app-key", "k"]
+    assert manage("connect", "dingtalk", *arguments, APP_SECRET="s")[0] == 2
+    assert Corp.objects.get().provider == "wecom"
+
+
 def test_sync_without_corp_runs_every_active_corp(manage: Manage, sim: Simulator) -> None:
     for dialect in ("direct", "official"):
         connect(manage, sim.corp(dialect))

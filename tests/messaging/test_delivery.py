@@ -248,11 +248,11 @@ def test_deliver_when_the_lease_lapses_before_it_speaks_then_queued_and_nothing_
     assert not direct.posts(TO_CONTACT)
 
 
-def test_deliver_when_the_dialect_is_gone_then_set_aside_with_the_reason(direct: House) -> None:
+def test_deliver_when_the_dialect_can_no_more_then_failed_with_the_reason(direct: House) -> None:
     message = compose(direct, contacts=direct.ids)
     type(direct.corp).objects.update(dialect="dingtalk")
     tasks.deliver(message.pk)
-    assert set(told(message, "state", "code")) == {("queued", "crashed")}
+    assert set(told(message, "state", "code")) == {("failed", "unsupported_type")}
 
 
 def test_deliver_when_it_is_too_early_or_the_corp_is_off_then_nothing_goes_out(direct: House) -> None:

@@ -39,7 +39,7 @@ orders = st.lists(one_of(*[moves] * 9, runs), min_size=6, max_size=20)
 @pytest.fixture(scope="module")
 def small() -> Iterator[Simulator]:
     """A world of few people, so that everything happens to the same ones."""
-    with running(contacts=3, employees=9, seed=1) as simulator:
+    with running(contacts=4, employees=13, seed=1) as simulator:
         yield simulator
 
 

@@ -45,7 +45,7 @@ def client(hostile: Hostile) -> Open:
 @pytest.fixture(scope="session")
 def simulator() -> Iterator[Simulator]:
     """One simulator process for all provider tests."""
-    with running(contacts=60, employees=6, seed=1) as started:
+    with running(contacts=90, employees=9, seed=1) as started:
         yield started
 
 
@@ -63,3 +63,8 @@ def direct(simulator: Simulator) -> Corp:
 @pytest.fixture
 def official(simulator: Simulator) -> Corp:
     return open_corp(simulator, "official")
+
+
+@pytest.fixture
+def dingtalk(simulator: Simulator) -> Corp:
+    return open_corp(simulator, "dingtalk")

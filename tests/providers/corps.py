@@ -27,9 +27,7 @@ class Corp:
         return dict(self.sim.world(self.corp))
 
     def reopen(self, **options: Any) -> Provider:
-        credentials = options.pop(
-            "credentials", Credentials(self.corp, self.told["secret"], str(self.told["agentid"]))
-        )
+        credentials = options.pop("credentials", credentials_of(self.told))
         options.setdefault("tokens", MemoryTokens())
         options.setdefault("limiter", Unlimited())
         options.setdefault("timeouts", QUICK)
@@ -58,13 +56,17 @@ class Corp:
         raise AssertionError("the world has no relation")
 
 
+def credentials_of(told: dict[str, Any]) -> Credentials:
+    return Credentials(told["corp"], told["secret"], str(told["agentid"]), told.get("app_key", ""))
+
+
 def open_corp(simulator: Simulator, dialect: str) -> Corp:
     """A fresh world, and a client with generous time limits."""
     simulator.reset()
     told = simulator.corp(dialect)
     provider = open_provider(
         dialect,
-        Credentials(told["corp"], told["secret"], str(told["agentid"])),
+        credentials_of(told),
         tokens=MemoryTokens(),
         limiter=Unlimited(),
         base_url=told["base_url"],

@@ -63,7 +63,7 @@ class Caller:
 
 @pytest.fixture(scope="module")
 def running_sim() -> Iterator[Simulator]:
-    with running(contacts=120, employees=8) as sim:
+    with running(contacts=180, employees=12) as sim:
         yield sim
 
 

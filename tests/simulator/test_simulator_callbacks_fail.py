@@ -192,9 +192,9 @@ def test_corps_when_one_has_a_url_then_the_other_is_not_told(
 
 def test_url_when_the_simulator_restarts_then_kept(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
-    with running(contacts=4, employees=2, state=state) as sim:
+    with running(contacts=6, employees=3, state=state) as sim:
         corp = sim.corp("official")
         with listening(App(corp)) as app:
             sim.set_callback(corp["corp"], app.url)
-    with running(contacts=4, employees=2, state=state) as sim:
+    with running(contacts=6, employees=3, state=state) as sim:
         assert sim.get("/_sim/callbacks/")["urls"][corp["corp"]]["url"] == app.url

@@ -35,13 +35,13 @@ def test_world_when_seed_is_the_same_then_the_same_bytes() -> None:
 
 
 def test_world_when_counts_are_odd_then_shared_out_completely() -> None:
-    direct, official = (json.loads(each) for each in worlds(contacts=301, employees=9))
-    assert [len(each["contacts"]) for each in (direct, official)] == [151, 150]
-    assert [len(each["employees"]) for each in (direct, official)] == [5, 4]
+    made = [json.loads(each) for each in worlds(contacts=301, employees=11)]
+    assert [len(each["contacts"]) for each in made] == [101, 100, 100]
+    assert [len(each["employees"]) for each in made] == [4, 4, 3]
 
 
 def test_world_when_large_then_followed_by_1_4_employees_on_average() -> None:
-    for world in worlds(contacts=4000, employees=40):
+    for world in worlds(contacts=6000, employees=60)[:2]:
         contacts = json.loads(world)["contacts"]
         assert 1.35 < sum(len(each["follow_user"]) for each in contacts) / len(contacts) < 1.45
         assert {each["external_userid"][:2] for each in contacts} == {"wm", "wo"}
@@ -57,7 +57,7 @@ def test_world_when_tiny_then_still_made(contacts: int, employees: int) -> None:
 
 
 def test_json_lines_when_listening_then_hold_the_contract() -> None:
-    with running(contacts=4, employees=2) as sim:
+    with running(contacts=6, employees=3) as sim:
         keys = {
             "corp",
             "dialect",
@@ -68,15 +68,15 @@ def test_json_lines_when_listening_then_hold_the_contract() -> None:
             "callback_token",
             "aes_key",
         }
-        assert [set(each) for each in sim.corps] == [keys, keys]
-        assert [each["dialect"] for each in sim.corps] == ["direct", "official"]
+        assert [set(each) for each in sim.corps] == [keys, keys, keys | {"app_key"}]
+        assert [each["dialect"] for each in sim.corps] == ["direct", "official", "dingtalk"]
         assert all(len(base64.b64decode(each["aes_key"] + "=", validate=True)) == 32 for each in sim.corps)
         assert all(each["base_url"] == sim.url for each in sim.corps)
 
 
 def test_state_when_restarted_then_everything_made_is_there(tmp_path: Path) -> None:
     state = tmp_path / "deep" / "state.json"
-    with running(contacts=30, employees=4, state=state) as sim:
+    with running(contacts=45, employees=6, state=state) as sim:
         corp = sim.corps[0]["corp"]
         userid = sim.world(corp)["employees"][0]["userid"]
         sim.change(corp, "add_contact", external_userid="wmKept", name="留下", follow_user=[userid])
@@ -92,7 +92,7 @@ def test_state_when_restarted_then_everything_made_is_there(tmp_path: Path) -> N
 
 def test_state_when_killed_then_the_last_second_is_all_that_is_lost(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
-    with running(contacts=10, employees=2, state=state) as sim:
+    with running(contacts=15, employees=3, state=state) as sim:
         sim.change(sim.corps[0]["corp"], "add_contact", external_userid="wmKept")
         deadline = time.monotonic() + 10
         while not (state.exists() and b"wmKept" in state.read_bytes()) and time.monotonic() < deadline:
@@ -132,7 +132,7 @@ def test_process_when_told_to_stop_then_ends_with_zero(number: int) -> None:
 def test_process_when_its_parent_is_killed_then_ends_too() -> None:
     script = (
         "import time\nfrom crm.simulator.server import running\n"
-        "with running(contacts=2, employees=2) as sim:\n    print(sim.pid, flush=True)\n    time.sleep(60)\n"
+        "with running(contacts=3, employees=3) as sim:\n    print(sim.pid, flush=True)\n    time.sleep(60)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
@@ -152,7 +152,7 @@ def is_running(pid: int) -> bool:
 
 
 def test_wsgi_when_another_server_carries_it_then_answers_alike() -> None:
-    application, told = Application(Options(contacts=4, employees=2)), []
+    application, told = Application(Options(contacts=6, employees=3)), []
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/_sim/stats/", "wsgi.input": io.BytesIO()}
     body = b"".join(application.wsgi(environ, lambda status, headers: told.append((status, headers))))
     assert told[0][0] == "200 OK"

@@ -54,7 +54,7 @@ def test_gettoken_when_credentials_are_bad_then_says_which(sim: Any, query: Any,
 
 
 def test_gettoken_when_secret_of_another_corp_then_40091(sim: Any) -> None:
-    direct, official = sim.corps
+    direct, official, _dingtalk = sim.corps
     query = {"corpid": direct["corp"], "corpsecret": official["secret"]}
     assert sim.get("/cgi-bin/gettoken", **query)["errcode"] == 40091
 

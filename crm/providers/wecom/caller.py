@@ -1,125 +1,19 @@
-"""A call of the WeCom API: pace, token, one exchange, and the verdict of its answer."""
+"""How WeCom is called: its token, its paths, and what its answers say."""
 
-import logging
-import threading
-import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import Any
-
-import orjson
-
-from crm.providers.answers import Reply, reply, scrub, whole
-from crm.providers.base import Credentials, Limiter, Tally
-from crm.providers.errors import BadCredential, Malformed, ProviderError, RateLimited, Refused, TokenRejected
+from crm.providers import caller
+from crm.providers.answers import Reply, scrub
+from crm.providers.caller import DEFAULT_LIFE_S, encode
+from crm.providers.errors import Malformed
 from crm.providers.reading import as_int
-from crm.providers.tokens import Token, TokenStore
-from crm.providers.transport import JSON_TYPE, Transport, persist
 from crm.providers.wecom.errcodes import error_for
 
-log = logging.getLogger("renmai.providers")
+__all__ = ["Caller", "encode"]
 
-_DEFAULT_LIFE_S = 7200
 _FINE = {"", "ok", "created", "updated", "deleted"}
 
 
-class Caller:
-    """Speaks for one app of one corp. Thread-safe; every request counts in `tally`."""
-
-    def __init__(
-        self, transport: Transport, credentials: Credentials, *, tokens: TokenStore, limiter: Limiter
-    ) -> None:
-        self._transport = transport
-        self._credentials = credentials
-        self._tokens = tokens
-        self._limiter = limiter
-        self._counting = threading.Lock()
-        self.tally = Tally()
-
-    def read(
-        self,
-        api: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        expect: str = "",
-        parse: Callable[[bytes], Reply] = whole,
-    ) -> Reply:
-        """A call without effect: tried again after a passing fault. With `body` a POST, else a GET.
-
-        `expect` names the payload key that proves success where the answer has no verdict (rule 1); `parse`
-        reads the answer's bytes.
-        """
-        content = None if body is None else encode(body)
-        return self._authorised(
-            lambda token: persist(
-                lambda: self._once(api, token, query=query, body=content, expect=expect, parse=parse)
-            )
-        )
-
-    def fetch(self, api: str, *, query: Mapping[str, str]) -> bytes:
-        """A file, read with a GET; an error comes as JSON in its place."""
-        kept: list[bytes] = []
-
-        def file(body: bytes) -> Reply:
-            # A file of its own right may begin like JSON: only what has a verdict is one.
-            with suppress(ProviderError):
-                if body.lstrip()[:1] == b"{" and "errcode" in (told := whole(body)).data:
-                    return told
-            kept[:] = [body]
-            return Reply({"errcode": 0}, clean=True)
-
-        self.read(api, query=query, parse=file)
-        if not kept:
-            raise Malformed(f"{api} answered without a file.", code="not_json", outcome="unknown")
-        return kept[0]
-
-    def write(
-        self,
-        api: str,
-        body: bytes,
-        *,
-        query: Mapping[str, str] | None = None,
-        content_type: str = JSON_TYPE,
-        expect: str = "",
-        on_speak: Callable[[], None] = lambda: None,
-    ) -> Reply:
-        """A call with an effect: made once, a refused token aside (then nothing had happened).
-
-        `on_speak` is called with token and pace in hand, right before the request.
-        """
-        return self._authorised(
-            lambda token: self._once(
-                api,
-                token,
-                query=query,
-                body=body,
-                content_type=content_type,
-                expect=expect,
-                on_speak=on_speak,
-            )
-        )
-
-    def _authorised(self, ask: Callable[[str], Reply]) -> Reply:
-        """`ask` with the current token; one refresh and one retry when the provider refuses it."""
-        token = self._token()
-        try:
-            return ask(token.value)
-        except TokenRejected:
-            self._tokens.reject(token)
-        try:
-            return ask(self._token().value)
-        except TokenRejected as again:
-            refused = again
-        raise BadCredential(refused.errmsg, errcode=refused.errcode, fix=refused.fix)
-
-    def _token(self) -> Token:
-        try:
-            return self._tokens.get(self._fetch_token)
-        except ProviderError as error:
-            error.outcome = "not_done"  # whatever became of gettoken, the call behind it was not made
-            error.api = "gettoken"
-            raise
+class Caller(caller.Caller):
+    """Speaks for one app of one corp."""
 
     def _fetch_token(self) -> tuple[str, float]:
         query = {"corpid": self._credentials.corpid, "corpsecret": self._credentials.secret}
@@ -128,41 +22,10 @@ class Caller:
         if not isinstance(token, str) or not token:
             raise Malformed("gettoken answered without an access_token.", code="not_json")
         life = as_int(data.get("expires_in"))
-        return token, float(_DEFAULT_LIFE_S if life is None else max(life, 0))
+        return token, float(DEFAULT_LIFE_S if life is None else max(life, 0))
 
-    def _once(
-        self,
-        api: str,
-        token: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        content_type: str = JSON_TYPE,
-        expect: str = "",
-        parse: Callable[[bytes], Reply] = whole,
-        on_speak: Callable[[], None] = lambda: None,
-    ) -> Reply:
-        self._limiter.wait(api)
-        on_speak()
-        with self._counting:
-            self.tally.calls += 1
-        sent = {"access_token": token, **(query or {})} if token else dict(query or {})
-        method = "GET" if body is None else "POST"
-        started = time.monotonic()
-        try:
-            told = self._transport.exchange(
-                method, f"/cgi-bin/{api}", query=sent, body=body, content_type=content_type
-            )
-            answer = reply(told, parse)
-            self._judge(api, answer, token, expect)
-        except ProviderError as error:
-            self._failed(api, error, started)
-            raise
-        finally:
-            with self._counting:
-                self.tally.seconds += time.monotonic() - started
-        log.debug("%s errcode=0 %d ms", api, (time.monotonic() - started) * 1000)
-        return answer
+    def _path(self, api: str) -> str:
+        return f"/cgi-bin/{api}"
 
     def _judge(self, api: str, answer: Reply, token: str, expect: str) -> None:
         """Raise unless the answer says success (wecom.md 1, rule 1)."""
@@ -176,27 +39,7 @@ class Caller:
         if errcode != 0:
             raise error_for(errcode, scrub(data.get("errmsg"), token, self._credentials.secret), api=api)
 
-    def _failed(self, api: str, error: ProviderError, started: float) -> None:
-        error.api = api
-        if isinstance(error, RateLimited):
-            number = error.errcode if error.errcode is not None else 429
-            self._limiter.limited(api, errcode=number, retry_after=error.retry_after or 1.0)
-        milliseconds = (time.monotonic() - started) * 1000
-        level = (
-            logging.INFO if isinstance(error, TokenRejected) or error.code == "errcode" else logging.WARNING
-        )
-        log.log(level, "%s code=%s errcode=%s %d ms", api, error.code, error.errcode, milliseconds)
-
     def warning_of(self, answer: Reply) -> str:
         """The `errmsg` of a success when it is not one of the usual words."""
         errmsg = scrub(answer.data.get("errmsg"), self._credentials.secret)
         return "" if errmsg.lower() in _FINE else errmsg
-
-
-def encode(body: Any) -> bytes:
-    """`body` as UTF-8 JSON with real characters (errcode 40033 exists for escapes). Raises Refused."""
-    try:
-        return orjson.dumps(body)
-    except TypeError:
-        pass
-    raise Refused("The request holds a character that cannot be written.", code="invalid_characters")

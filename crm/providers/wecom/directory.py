@@ -1,15 +1,17 @@
 """Members and departments, the same calls in both dialects."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from crm.providers.errors import Absent, BadCredential, Malformed, ProviderError, Refused
+from crm.providers.errors import BadCredential, Malformed, ProviderError
+from crm.providers.gathering import LASTING, Warnings, merge
 from crm.providers.reading import Unstorable, as_int, as_list, as_text, ids, number, plain, text
-from crm.providers.records import MAX_TIME, UNSET, EmployeeRecord, TeamRecord, Unset, Warned
+from crm.providers.records import MAX_TIME, UNSET, EmployeeRecord, TeamRecord, Unset
 from crm.providers.wecom.caller import Caller
 
+__all__ = ["LASTING", "ROOT", "Warnings", "merge", "read_members", "read_names", "read_teams"]
+
 ROOT = 1
-LASTING = (Refused, BadCredential, Absent)  # the provider said no; anything else may pass
 
 
 def read_teams(caller: Caller) -> tuple[list[TeamRecord], bool]:
@@ -92,44 +94,6 @@ def _departments(
     flags = [as_int(value) for value in as_list(entry["is_leader_in_dept"])]
     pairs = zip(told, flags, strict=False)
     return departments, tuple(value for value, flag in pairs if flag == 1 and isinstance(value, int))
-
-
-def merge(members: Iterable[EmployeeRecord]) -> list[EmployeeRecord]:
-    """One record per userid, in order of first appearance, with the departments of all of them."""
-    found: dict[str, EmployeeRecord] = {}
-    for member in members:
-        known = found.get(member.userid)
-        found[member.userid] = member if known is None else _joined(known, member)
-    return list(found.values())
-
-
-def _joined(first: EmployeeRecord, second: EmployeeRecord) -> EmployeeRecord:
-    fields = {name: getattr(first, name) for name in EmployeeRecord.__slots__}
-    for name in fields:
-        if isinstance(fields[name], Unset):
-            fields[name] = getattr(second, name)
-    for name in ("departments", "leads"):
-        mine, other = fields[name], getattr(second, name)
-        if isinstance(mine, tuple) and isinstance(other, tuple):
-            fields[name] = tuple(dict.fromkeys(mine + other))
-    return EmployeeRecord(**fields)
-
-
-class Warnings:
-    """Look-ups that failed without stopping the directory, one line per call and code."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[str, str, int | None], Warned] = {}
-
-    def add(self, call: str, error: ProviderError) -> None:
-        """Note a failed look-up. Without a token there is no directory: raises `error` again."""
-        if error.api == "gettoken":
-            raise error
-        key = (call, error.code, error.errcode)
-        self._found.setdefault(key, Warned(call, error.code, error.errcode, error.errmsg))
-
-    def all(self) -> tuple[Warned, ...]:
-        return tuple(self._found.values())
 
 
 def read_names(caller: Caller, departments: Sequence[int], warnings: Warnings) -> list[EmployeeRecord]:

@@ -1,31 +1,12 @@
 """Who may come in: gettoken, and the token and rate rules of every other call."""
 
-from dataclasses import dataclass
-
 from crm.simulator.exchange import Request
-from crm.simulator.tokens import Grant
+from crm.simulator.front import Visit
 from crm.simulator.wecom.call import Refused, ok, read_body
 from crm.simulator.world import Corp, World
 
 _MINUTE, _HOUR = 60, 3600
 _DEBUG_PER_MINUTE = 5  # a forgotten debug=1 in the query
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A call at the door: what could be told about it before its token was judged."""
-
-    request: Request
-    api: str
-    query: dict[str, str]
-    token: str
-    token_was_in_body: bool
-    grant: Grant | None
-    corp: Corp | None
-
-    @property
-    def corp_id(self) -> str:
-        return self.corp.spec.corp if self.corp else ""
 
 
 def receive(world: World, request: Request, api: str) -> Visit:
@@ -36,7 +17,10 @@ def receive(world: World, request: Request, api: str) -> Visit:
         token, in_body = _token_in(request), True
     grant = world.tokens.find(token) if token else None
     corp_id = query.get("corpid", "") if api == "gettoken" else grant.corp if grant else ""
-    return Visit(request, api, query, token, in_body, grant, world.corps.get(corp_id))
+    corp = world.corps.get(corp_id)
+    if corp is not None and corp.spec.dialect == "dingtalk":
+        corp = None
+    return Visit(request, api, query, token, in_body, grant, corp)
 
 
 def _token_in(request: Request) -> str:
@@ -50,7 +34,7 @@ def admit(world: World, visit: Visit) -> tuple[Corp, str]:
     """The corp and the app ("app" or "sync") of a good token. Raises Refused."""
     if not visit.token:
         raise Refused(41001)
-    if visit.grant is None or visit.grant.is_revoked:
+    if visit.grant is None or visit.corp is None or visit.grant.is_revoked:
         raise Refused(40014)
     if not world.tokens.is_good(visit.grant):
         raise Refused(world.switches.expired_errcode)

@@ -6,17 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from crm.simulator.clock import Clock
-from crm.simulator.exchange import JsonObject, Request, dumps
+from crm.simulator.exchange import JsonObject, Refused, Request, ok
 from crm.simulator.switches import Switches
 from crm.simulator.world import Corp, World
 
-
-class Refused(Exception):
-    """The call ends with this errcode; `fields` go into the answer beside it."""
-
-    def __init__(self, errcode: int, detail: str = "", **fields: Any) -> None:
-        super().__init__(errcode)
-        self.errcode, self.detail, self.fields = errcode, detail, fields
+__all__ = ["Call", "Refused", "ok", "read_body"]
 
 
 @dataclass(slots=True)
@@ -99,8 +93,3 @@ def read_body(request: Request) -> JsonObject:
     if not isinstance(told, dict):
         raise Refused(40035, "the body is not a JSON object")
     return told
-
-
-def ok(**fields: Any) -> bytes:
-    """A successful answer."""
-    return dumps({"errcode": 0, "errmsg": "ok"} | fields)

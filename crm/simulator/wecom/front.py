@@ -2,23 +2,19 @@
 
 import hashlib
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from crm.simulator.exchange import Answer, JsonObject, Request, dumps
-from crm.simulator.faults import NOT_PERFORMED, Fault
-from crm.simulator.spoil import instead, spoil
+from crm.simulator.front import Front, Visit
 from crm.simulator.wecom import cards, customers, directory, listing, mass, media, messages, ways, welcome
-from crm.simulator.wecom.admission import Visit, admit, check_rates, gettoken, receive
+from crm.simulator.wecom.admission import admit, check_rates, gettoken, receive
 from crm.simulator.wecom.call import Call, Refused, read_body
 from crm.simulator.wecom.errcodes import WORDS
-from crm.simulator.world import World
 
 PREFIX = "/cgi-bin/"
 _ESCAPE = re.compile(rb"\\u[0-9a-fA-F]{4}")
 _FORMS = ("media/upload", "media/uploadimg")  # bodies that are not JSON
-_SILENT = ("reset", "timeout", "after")
 Endpoint = Callable[[Call], bytes | Answer]
 
 
@@ -71,42 +67,16 @@ ROUTES: dict[str, Route] = {
 }
 
 
-class WecomFront:
+class WecomFront(Front):
     """Answers every path under /cgi-bin/."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def receive(self, request: Request) -> Visit:
+        return receive(self.world, request, request.path[len(PREFIX) :])
 
-    def __call__(self, request: Request) -> Answer:
-        """One call; its latency is waited for outside the world's lock."""
-        world = self.world
-        visit = receive(world, request, request.path[len(PREFIX) :])
-        with world.gate.pass_through((visit.corp_id, visit.api)) as inside:
-            with world.lock:
-                answer = self._answer(visit, inside)
-                self._note(visit, answer)
-            if world.switches.latency_ms:
-                time.sleep(world.switches.latency_ms / 1000)
-        return answer
+    def params(self, visit: Visit) -> JsonObject:
+        return _params(visit, strict=False)
 
-    def _answer(self, visit: Visit, inside: int) -> Answer:
-        fault: Fault | None = None
-        if self.world.faults:
-            fault = self.world.faults.pick(visit.corp_id, visit.api, _params(visit, strict=False))
-        if fault is not None and fault.kind in NOT_PERFORMED:
-            return self._instead(fault, visit.request)
-        try:
-            answer = self._perform(visit, inside, with_items=fault is None or fault.kind != "empty_page")
-        except Refused as refusal:
-            answer = self._refusal(refusal, visit.request)
-        return spoil(fault, answer, _params(visit, strict=False)) if fault else answer
-
-    def _instead(self, fault: Fault, request: Request) -> Answer:
-        if fault.kind == "errcode":
-            return self._refusal(Refused(fault.errcode, fault.errmsg, **fault.fields), request)
-        return instead(fault)
-
-    def _perform(self, visit: Visit, inside: int, *, with_items: bool) -> Answer:
+    def perform(self, visit: Visit, inside: int, *, with_items: bool) -> Answer:
         if visit.api == "gettoken":
             return Answer(gettoken(self.world, visit, inside=inside))
         route = ROUTES.get(visit.api)
@@ -131,31 +101,17 @@ class WecomFront:
             raise Refused(-1)
         return Answer(b"<html><body><h1>404 Not Found</h1></body></html>", 404, "text/html", errcode=404)
 
-    def _refusal(self, refusal: Refused, request: Request) -> Answer:
+    def refusal(self, refusal: Refused, visit: Visit) -> Answer:
         """A business error: HTTP 200, the errcode, and an errmsg in WeCom's shape."""
         now = self.world.clock.seconds()
-        hint = hashlib.md5(f"{now}{request.query_string}".encode(), usedforsecurity=False).hexdigest()
+        hint = hashlib.md5(f"{now}{visit.request.query_string}".encode(), usedforsecurity=False).hexdigest()
         words = WORDS.get(refusal.errcode, "error") + (f": {refusal.detail}" if refusal.detail else "")
         errmsg = (
-            f"{words}, hint: [{now}_{now % 100}_{hint}], from ip: {request.ip}, "
+            f"{words}, hint: [{now}_{now % 100}_{hint}], from ip: {visit.request.ip}, "
             f"more info at https://open.work.weixin.qq.com/devtool/query?e={refusal.errcode}"
         )
         told: JsonObject = {"errcode": refusal.errcode, "errmsg": errmsg} | refusal.fields
         return Answer(dumps(told), errcode=refusal.errcode)
-
-    def _note(self, visit: Visit, answer: Answer) -> None:
-        is_silent = answer.delivery is not None and answer.delivery.kind in _SILENT
-        self.world.journal.write(
-            at=self.world.clock.now(),
-            corp=visit.corp_id,
-            api=visit.api,
-            method=visit.request.method,
-            query_string=visit.request.query_string,
-            token=visit.grant.ordinal if visit.grant else 0,
-            body=visit.request.body,
-            errcode=answer.errcode,
-            status=0 if is_silent else answer.status,
-        )
 
 
 def _endpoint(route: Route, method: str, *, is_direct: bool) -> Endpoint:
