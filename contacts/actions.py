@@ -76,12 +76,8 @@ def create_contact(
     card, card_errors = read_card(
         corp, owners=followers, mobile=mobile, tags=tags, remark=remark.strip(), others=of_wecom
     )
+    errors += card_errors
     by_way = not can(corp, Capability.CREATE_CONTACT)
-    if not by_way or can(corp, Capability.CONTACT_WAY):
-        errors += card_errors
-    else:
-        sentence = _("People cannot be created in this corp: the provider has no such call.")
-        errors.append(FieldError("/corp", "unsupported", sentence))
     if by_way and texts["external_userid"]:
         sentence = _("The provider gives the id when the person scans the code: leave it out.")
         errors.append(FieldError("/external_userid", "unsupported", sentence))

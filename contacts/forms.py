@@ -23,10 +23,7 @@ User = AbstractBaseUser | AnonymousUser
 
 def creating_corps(user: User) -> list[Corp]:
     """The corps within reach in which a person can be created: by API, or by a contact way."""
-    corps = visible_corps(user).filter(is_active=True)
-    return [
-        corp for corp in corps if can(corp, Capability.CREATE_CONTACT) or can(corp, Capability.CONTACT_WAY)
-    ]
+    return list(visible_corps(user).filter(is_active=True))
 
 
 def by_way(corps: Iterable[Corp]) -> list[Corp]:
@@ -82,7 +79,7 @@ class CreateContactForm(StyledForm):
         people.widget.choices = people.choices  # type: ignore[attr-defined]
         if len(by_way(corps)) == len(corps):
             for name in TOLD_BY_PROVIDER:
-                del self.fields[name]
+                self.fields.pop(name, None)
         own = Employee.objects.filter(user=user.pk, corp__in=corps).first()
         if own is not None:
             self.fields["follow_users"].initial = [own.pk]
@@ -93,7 +90,7 @@ class CreateContactForm(StyledForm):
         with_cards = [corp for corp in corps if has_cards(corp)]
         of_cards, of_wecom = ("mobile", "tags", "remark"), ("nickname", "gender", "type")
         for name in (() if with_cards else of_cards) + (of_wecom if with_cards == corps else ()):
-            del self.fields[name]
+            self.fields.pop(name, None)
         if with_cards:
             self.fields["tags"].queryset = living_tags(with_cards)  # type: ignore[attr-defined]
             self.fields["follow_users"].help_text = _(

@@ -102,7 +102,7 @@ def test_marked_string_when_in_the_installed_unfold_then_it_is_translated() -> N
 NAMES = set(
     """English en zh hans API ID IP URL Secret Token AgentId EncodingAESKey appid access_token userid esc
 https qyapi weixin qq com externalcontact list wx ww pages order view id python manage py supervise
-Asia Shanghai JPG PNG AMR MP MB KB""".split()
+Asia Shanghai JPG PNG AMR MP MB KB AppKey Client""".split()
 )
 VOID = set("area base br col embed hr img input link meta source track wbr".split())
 SPOKEN = {"title", "placeholder", "aria-label", "alt"}

@@ -50,7 +50,7 @@ def test_auditor_cannot_create(cast: Cast) -> None:
 
 
 def test_a_corp_that_can_create_nobody_says_so(cast: Cast, lin: Browser) -> None:
-    Corp.objects.update(dialect="dingtalk")
+    Corp.objects.update(is_active=False)
     assert "People cannot be created here" in lin.text("contacts/contact/add/")
     lin.post("contacts/contact/add/", form(cast, "lin"))
     assert not Contact.objects.filter(name="Chen Wei").exists()

@@ -79,13 +79,6 @@ def test_a_manager_may_name_a_follower_of_the_team_but_not_of_another(cast: Cast
     assert pointers(zhao.post("contacts/", person(follow_users=["qian"]))) == {"/follow_users/0": "not_found"}
 
 
-def test_a_dialect_without_creation_says_so_before_accepting(cast: Cast, lin: Caller) -> None:
-    cast.corp.dialect = "dingtalk"
-    cast.corp.save()
-    answer = lin.post("contacts/", person())
-    assert (answer.status_code, pointers(answer)) == (400, {"/corp": "unsupported"})
-
-
 @pytest.fixture
 def official(cast: Cast) -> None:
     cast.corp.dialect = "official"

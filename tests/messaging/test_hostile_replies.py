@@ -217,7 +217,7 @@ def test_the_worker_outlives_eight_replies_made_to_harm_and_the_other_92_arrive(
         return reply(handler) if reply else GOOD
 
     hostile.answers[API] = answer
-    wait_until(lambda: len(children(supervise.pid)) == 6)
+    wait_until(lambda: len(children(supervise.pid)) == 7)
     workers = children(supervise.pid)
     began = time.monotonic()
     message = compose(corp, 100)
