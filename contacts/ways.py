@@ -174,6 +174,8 @@ def end(way: ContactWay, state: str, *, actor: str) -> bool:
         pending.move(held, Contact.State.PENDING, Contact.State.FAILED, actor=actor, error=f"way_{state}")
     now = timezone.now()
     rows = ContactWay.objects.filter(pk=way.pk).standing()
+    if state == State.EXPIRED:  # somebody may have put its end off since the sweep looked
+        rows = rows.filter(expires_at__lte=now)
     if not rows.update(state=state, due_at=_soon(), tries=0, updated_at=now):
         transaction.set_rollback(True)
         return False

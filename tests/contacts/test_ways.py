@@ -273,6 +273,20 @@ def test_way_when_its_time_has_come_then_expired_and_the_code_opens_nothing(
     assert verbs()[-1] == "contact_way.expired"
 
 
+def test_way_when_its_end_was_put_off_as_the_sweep_came_then_it_works_on(
+    official_corp: Corp, sim: Simulator
+) -> None:
+    now = timezone.now()
+    way = made(official_corp, staff(official_corp, sim)[0].userid, expires_at=now + timedelta(hours=1))
+    ContactWay.objects.filter(pk=way.pk).update(expires_at=now - timedelta(minutes=1))
+    seen = ContactWay.objects.get(pk=way.pk)
+    ways.change(way, user=factories.user(), actor="user:test", expires_at=now + timedelta(days=7))
+    assert not ways.end(seen, "expired", actor="schedule")
+    way.refresh_from_db()
+    assert way.state == "active"
+    assert way.token in at_provider(official_corp)
+
+
 def test_sweep_when_the_bell_was_lost_then_the_way_is_made(official_corp: Corp, sim: Simulator) -> None:
     way = ContactWay.objects.create(corp=official_corp, campaign="Fair", due_at=timezone.now())
     way.employees.add(staff(official_corp, sim)[0])
