@@ -144,7 +144,8 @@ def _end_others(way: ContactWay, follow: FollowUser, *, actor: str) -> None:
 
 def _merge(way: ContactWay, follow: FollowUser, *, actor: str) -> None:
     """The person created here is one we knew: what people noted here goes over to them, and the double goes."""
-    double, real = _waiting(way), follow.contact
+    # Locked before its way, as everybody does who writes both; and as it is now, with an opt-out just noted.
+    double, real = Contact.objects.select_for_update().get(pk=_waiting(way).pk), follow.contact
     kept = {name: getattr(double, name) for name in ("created_by_id", "opted_out_at")}
     kept = {name: value for name, value in kept.items() if value and not getattr(real, name)}
     Contact.objects.filter(pk=real.pk).update(**kept, updated_at=timezone.now())

@@ -11,7 +11,7 @@ from contacts.models import Arrival
 from contacts.reading import read_contact
 from crm.connections import first_agent, open_provider
 from crm.errors import Conflict
-from crm.providers.errors import ProviderError
+from crm.providers.errors import BadCredential, ProviderError
 from crm.retry import backoff_s
 
 log = logging.getLogger("renmai.contacts")
@@ -63,7 +63,8 @@ def _mark(arrival: Arrival) -> None:
 
 def _put_off(arrival: Arrival, error: ProviderError) -> None:
     log.warning("tags of arrival %s were not set: %s", arrival.pk, error)
-    is_passing = error.retryable or error.outcome == "unknown"
+    # Nobody is asked to try tags again, so they outlast a secret that somebody has to mend.
+    is_passing = error.retryable or error.outcome == "unknown" or isinstance(error, BadCredential)
     wait_s = max(backoff_s(arrival.tries, cap_s=LONGEST_WAIT_S), error.retry_after or 0)
     later = timezone.now() + timedelta(seconds=wait_s) if is_passing else None
     Arrival.objects.filter(pk=arrival.pk).update(due_at=later, error=str(error)[:500])

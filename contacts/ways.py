@@ -152,9 +152,10 @@ def _write_change(
     way.save(update_fields=[*fields, "updated_at"])
     record([line("contact_way.updated", way, actor=actor, changes=_plain(changes))])
     if changes.keys() & {"remark", "employees", "teams", "skip_verify"}:
-        # Whoever speaks for the way now goes on; its lease is not cut short.
-        ContactWay.objects.filter(pk=way.pk).update(revision=F("revision") + 1, due_at=_soon(), tries=0)
-        ring("contacts.tasks.work_on_way", way.pk)
+        # Whoever speaks for the way now goes on; its lease is not cut short. What failed is told when it is retried.
+        rows = ContactWay.objects.filter(pk=way.pk).exclude(state=State.FAILED)
+        if rows.update(revision=F("revision") + 1, due_at=_soon(), tries=0):
+            ring("contacts.tasks.work_on_way", way.pk)
 
 
 def delete(way: ContactWay, *, user: User, actor: str) -> None:
@@ -173,6 +174,8 @@ def end(way: ContactWay, state: str, *, actor: str) -> bool:
         pending.move(held, Contact.State.PENDING, Contact.State.FAILED, actor=actor, error=f"way_{state}")
     now = timezone.now()
     rows = ContactWay.objects.filter(pk=way.pk).standing()
+    if state == State.EXPIRED:  # somebody may have put its end off since the sweep looked
+        rows = rows.filter(expires_at__lte=now)
     if not rows.update(state=state, due_at=_soon(), tries=0, updated_at=now):
         transaction.set_rollback(True)
         return False

@@ -40,7 +40,8 @@ def greet(turn_s: float = TURN_S) -> None:
 def keep_files() -> int:
     """Upload the files of the welcomes in use before the provider forgets them: a greeting has no time for it."""
     number = 0
-    for welcome in Welcome.objects.active().select_related("corp", "template"):
+    welcomes = Welcome.objects.active().filter(corp__is_active=True)
+    for welcome in welcomes.select_related("corp", "template"):
         content = contents.parse(welcome.template.content)
         if not media.file_ids(content.as_json()):
             continue

@@ -236,6 +236,21 @@ def test_campaign_when_a_tag_cannot_be_set_then_it_is_said_and_not_tried_for_eve
     assert calls(sim, fair, "mark_tag") == 1
 
 
+def test_campaign_when_the_app_may_not_tag_for_a_while_then_tags_are_set_once_it_may(
+    fair: Corp, sim: Simulator
+) -> None:
+    read_tags(fair, actor=ACTOR)
+    tag = Tag.objects.filter(corp=fair).earliest("pk")
+    way = made(fair, employees(fair)[0].userid, tags=[tag.tag_id])
+    sim.fault(api="externalcontact/mark_tag", kind="errcode", errcode=48002)
+    by_callback(fair, scan(sim, way))
+    work()
+    arrival = Arrival.objects.get(way=way)
+    assert (arrival.error, arrival.tagged_at is None, arrival.due_at) == ("", False, None)
+    assert arrival.follow_user.tag_ids == [tag.tag_id]
+    assert calls(sim, fair, "mark_tag") == 2
+
+
 def test_batch_when_nobody_came_by_a_way_then_ways_are_not_asked_for(
     official_corp: Corp, sim: Simulator, django_assert_num_queries: Any
 ) -> None:

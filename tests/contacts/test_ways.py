@@ -131,6 +131,24 @@ def test_way_when_the_provider_refuses_then_failed_with_the_reason_until_tried_a
         ways.retry(way, user=factories.user(), actor="user:test")
 
 
+def test_change_when_the_provider_had_refused_then_kept_and_made_so_at_the_next_try(
+    official_corp: Corp, sim: Simulator
+) -> None:
+    sim.fault(api=ADD, kind="errcode", errcode=41054)
+    way = ask(official_corp, staff(official_corp, sim)[0].userid)
+    work()
+    way.refresh_from_db()
+    ways.change(way, user=factories.user(), actor="user:test", remark="North hall")
+    work()
+    way.refresh_from_db()
+    assert (way.state, way.error.startswith("errcode 41054"), way.due_at) == ("failed", True, None)
+    ways.retry(way, user=factories.user(), actor="user:test")
+    work()
+    way.refresh_from_db()
+    assert (way.state, way.error, way.due_at) == ("active", "", None)
+    assert at_provider(official_corp)[way.token].remark == "North hall"
+
+
 def test_way_when_the_provider_is_away_then_it_waits_and_is_made_later(
     official_corp: Corp, sim: Simulator
 ) -> None:
@@ -253,6 +271,20 @@ def test_way_when_its_time_has_come_then_expired_and_the_code_opens_nothing(
     with pytest.raises(RuntimeError, match="404"):
         sim.scan(way.config_id or "gone")
     assert verbs()[-1] == "contact_way.expired"
+
+
+def test_way_when_its_end_was_put_off_as_the_sweep_came_then_it_works_on(
+    official_corp: Corp, sim: Simulator
+) -> None:
+    now = timezone.now()
+    way = made(official_corp, staff(official_corp, sim)[0].userid, expires_at=now + timedelta(hours=1))
+    ContactWay.objects.filter(pk=way.pk).update(expires_at=now - timedelta(minutes=1))
+    seen = ContactWay.objects.get(pk=way.pk)
+    ways.change(way, user=factories.user(), actor="user:test", expires_at=now + timedelta(days=7))
+    assert not ways.end(seen, "expired", actor="schedule")
+    way.refresh_from_db()
+    assert way.state == "active"
+    assert way.token in at_provider(official_corp)
 
 
 def test_sweep_when_the_bell_was_lost_then_the_way_is_made(official_corp: Corp, sim: Simulator) -> None:

@@ -442,6 +442,9 @@ def test_a_welcome_carries_attachments_and_files_of_the_library(told: House) -> 
     ]
     content = {"msgtype": "text", "text": {"content": "欢迎"}, "attachments": attachments}
     factories.welcome(told.corp, content=content)
+    Corp.objects.update(is_active=False)
+    assert greeter.keep_files() == 0  # a corp that is switched off is asked nothing
+    Corp.objects.update(is_active=True)
     assert greeter.keep_files() == 1  # uploaded before anybody comes
     uploads = len(told.posts("media/upload"))
     arrives(told)
