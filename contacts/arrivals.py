@@ -13,13 +13,14 @@ from contacts import history
 from contacts.models import Arrival, Contact, ContactWay, FollowUser
 from contacts.models.ways import TOKEN_PREFIX
 from crm import events
-from crm.events import record
+from crm.events import Line, record
 from crm.models import Corp
 from crm.providers.records import CONTACT_FIELDS, ContactRecord
 from crm.queue import ring
 
 WAITING = (Contact.State.PENDING, Contact.State.FAILED)
 PLANNED = ("stage", "next_follow_up_at", "last_follow_up_at")
+_UNPLANNED = {"stage": FollowUser.Stage.NEW}  # the others: None
 
 
 class Arrivals:
@@ -126,20 +127,23 @@ def _end_others(way: ContactWay, follow: FollowUser, *, actor: str) -> None:
     """Colleagues who stood by for the person: one was chosen, and the provider never knew of the others."""
     others = FollowUser.objects.current().filter(contact=follow.contact_id, createtime__isnull=True)
     others = others.filter(employee__in=way.employees.all()).exclude(pk=follow.pk)
-    now, source = timezone.now(), FollowUser.EndSource.NOT_CHOSEN
+    now = timezone.now()
     rows = list(others.select_related("employee").defer("raw"))
     FollowUser.objects.filter(pk__in=[row.pk for row in rows]).update(
-        ended_at=now, ended_source=source, updated_at=now
+        ended_at=now, ended_source=FollowUser.EndSource.NOT_CHOSEN, updated_at=now
     )
-    record(
-        history.of_follow(
-            "follow.ended",
-            row,
-            actor=actor,
-            changes={"userid": [row.employee.userid, None], "ended_source": ["", source.value]},
-        )
-        for row in rows
-    )
+    record([_not_chosen(row, actor=actor) for row in rows])
+
+
+def _not_chosen(row: FollowUser, *, actor: str) -> Line:
+    """With what was planned: the row may go."""
+    changes = {
+        "userid": [row.employee.userid, None],
+        "ended_source": ["", FollowUser.EndSource.NOT_CHOSEN.value],
+    }
+    planned = {name: getattr(row, name) for name in PLANNED if getattr(row, name) != _UNPLANNED.get(name)}
+    changes |= {name: [_plain(value), None] for name, value in planned.items()}
+    return history.of_follow("follow.ended", row, actor=actor, changes=changes)
 
 
 def _merge(way: ContactWay, follow: FollowUser, *, actor: str) -> None:
@@ -164,6 +168,10 @@ def _merge(way: ContactWay, follow: FollowUser, *, actor: str) -> None:
     ]
     if changes:
         lines.append(history.of_follow("follow.updated", follow, actor=actor, changes=changes))
+    others = FollowUser.objects.current().filter(contact=double).exclude(employee=follow.employee_id)
+    for row in others.select_related("employee").defer("raw"):
+        row.contact = real
+        lines.append(_not_chosen(row, actor=actor))
     record(lines)
     free = not ContactWay.objects.filter(contact=real).exists()
     ContactWay.objects.filter(pk=way.pk).update(contact=real if free else None)
@@ -173,11 +181,10 @@ def _merge(way: ContactWay, follow: FollowUser, *, actor: str) -> None:
 
 def _take_plan(planned: FollowUser, follow: FollowUser) -> Mapping[str, Any]:
     """Stage and dates that were planned for the created one, where the relation has none of its own."""
-    blank = {"stage": FollowUser.Stage.NEW}
     changes: dict[str, list[Any]] = {}
     for name in PLANNED:
         old, new = getattr(follow, name), getattr(planned, name)
-        if new != blank.get(name) and old == blank.get(name):
+        if new != _UNPLANNED.get(name) and old == _UNPLANNED.get(name):
             setattr(follow, name, new)
             changes[name] = [_plain(old), _plain(new)]
     if changes:

@@ -42,7 +42,12 @@ def mark(arrival_id: int) -> None:
     except ProviderError as error:
         _put_off(arrival, error)
         return
-    Arrival.objects.filter(pk=arrival_id).update(due_at=None, tagged_at=timezone.now(), error="", tries=0)
+    _same(arrival).update(due_at=None, tagged_at=timezone.now(), error="", tries=0)
+
+
+def _same(arrival: Arrival) -> "QuerySet[Arrival]":
+    """Unless the person left and came again meanwhile: then the tags are to be set once more."""
+    return Arrival.objects.filter(pk=arrival.pk, createtime=arrival.createtime)
 
 
 def _mark(arrival: Arrival) -> None:
@@ -67,4 +72,4 @@ def _put_off(arrival: Arrival, error: ProviderError) -> None:
     is_passing = error.retryable or error.outcome == "unknown" or isinstance(error, BadCredential)
     wait_s = max(backoff_s(arrival.tries, cap_s=LONGEST_WAIT_S), error.retry_after or 0)
     later = timezone.now() + timedelta(seconds=wait_s) if is_passing else None
-    Arrival.objects.filter(pk=arrival.pk).update(due_at=later, error=str(error)[:500])
+    _same(arrival).update(due_at=later, error=str(error)[:500])

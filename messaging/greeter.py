@@ -9,7 +9,6 @@ from typing import Any, Final
 from django.utils import timezone
 
 from crm.connections import first_agent, open_provider
-from crm.models import Corp
 from crm.providers import content as contents
 from crm.providers.base import Provider
 from crm.providers.errors import ProviderError, Refused
@@ -17,7 +16,7 @@ from crm.queue import is_stopping, ring
 from messaging import greetings, media
 from messaging.desk import Desk, Silenced
 from messaging.greetings import Hand
-from messaging.models import Welcome
+from messaging.models import Greeting, Welcome
 from messaging.turn import crashed, insist
 
 log = logging.getLogger("renmai.greetings")
@@ -90,8 +89,10 @@ class Turn:
         """References to files become media_ids here, where the database is; they are fresh as a rule."""
         corp = hand.greeting.corp
         try:
-            provider = self._provider(corp)
-            hand.content = media.with_fresh_media(hand.content, provider, corp, patience_s=UPLOAD_PATIENCE_S)
+            hand.provider = self._provider(hand.greeting)
+            hand.content = media.with_fresh_media(
+                hand.content, hand.provider, corp, patience_s=UPLOAD_PATIENCE_S
+            )
         except ProviderError as error:
             self._finish(hand, _unsaid(error))
         except Exception as error:
@@ -100,19 +101,23 @@ class Turn:
         else:
             self._desk.start(hand)
 
-    def _provider(self, corp: Corp) -> Provider:
-        if corp.pk not in self._providers:
-            self._providers[corp.pk] = open_provider(
-                first_agent(corp),
+    def _provider(self, greeting: Greeting) -> Provider:
+        """The app that was given the code; another one may not have the right to welcome people."""
+        agent = greeting.callback.agent if greeting.callback else None
+        agent = agent or first_agent(greeting.corp)
+        if agent.pk not in self._providers:
+            self._providers[agent.pk] = open_provider(
+                agent,
                 patience_s=PACE_PATIENCE_S,
                 most_s=greetings.LONGEST_CALL_S,
                 ask=lambda work: self._desk.ask(partial(insist, work)),
             )
-        return self._providers[corp.pk]
+        return self._providers[agent.pk]
 
     def _call(self, hand: Hand) -> ProviderError | Silenced | None:
         """In a thread, which must not touch the database."""
-        provider = self._providers[hand.greeting.corp_id]
+        provider = hand.provider
+        assert provider is not None
         try:
             content = provider.prepare(hand.content, to_kind="contact")
             hand.body = provider.welcome_body(content, welcome_code=hand.greeting.welcome_code)

@@ -21,7 +21,7 @@ from crm.connections import can
 from crm.events import event, record
 from crm.providers import DIALECTS
 from crm.providers import content as contents
-from crm.providers.base import Capability
+from crm.providers.base import Capability, Provider
 from crm.providers.content import Content
 from crm.providers.errors import AlreadyWelcomed, BadCredential, CodeExpired, ProviderError
 from crm.providers.records import LIMITS, Notice
@@ -110,6 +110,7 @@ class Hand:
     was_being_sent: bool
     has_spoken: bool = False
     body: bytes = b""
+    provider: Provider | None = None
 
     @property
     def attempt_id(self) -> int:
@@ -122,7 +123,8 @@ def claim(most: int) -> list[Hand]:
         return []
     with transaction.atomic():
         due = Greeting.objects.due().select_for_update(skip_locked=True, of=("self",))
-        rows = list(due.select_related("corp", "welcome__template", "employee").order_by("deadline")[:most])
+        related = due.select_related("corp", "welcome__template", "employee", "callback__agent__corp")
+        rows = list(related.defer("callback__body").order_by("deadline")[:most])
         contacts = _contacts(rows)
         hands = [_take(row, contacts.get((row.corp_id, row.external_userid))) for row in rows]
     return [hand for hand in hands if hand is not None]

@@ -19,6 +19,7 @@ from crm.connections import first_agent, open_provider
 from crm.errors import FieldError, Invalid
 from crm.events import event, record
 from crm.models import Corp
+from crm.providers import DIALECTS
 from crm.providers import content as contents
 from crm.providers.content import Content
 from crm.providers.errors import BadCredential
@@ -30,6 +31,8 @@ COMPANY: Final = "contact.company"
 EMPLOYEE_NAME: Final = "employee.name"
 OF_CONTACT: Final = (CONTACT_NAME, COMPANY)
 KNOWN: Final = (*OF_CONTACT, EMPLOYEE_NAME)
+# In a welcome they count as little: a name for which there is no room is left out when the time comes.
+_LEFT_OUT: Final = {COMPANY: "", EMPLOYEE_NAME: "x"}
 
 _CUSTOM: Final = r"[^\W\d]\w{0,31}"
 _VARIABLE: Final = re.compile(r"\{(contact\.name|contact\.company|employee\.name|" + _CUSTOM + r")\}")
@@ -196,11 +199,28 @@ def _refuse_faults(user: User, corp: Corp, content: Content) -> None:
 
 
 def _refuse_unsayable(template: Template, content: Content) -> None:
-    """What a welcome says nobody is there to complete."""
-    custom = custom_of(content)
-    if custom and template.welcomes.filter(is_active=True).exists():
-        words = _("A welcome message says this template, and nobody would give a value for %s.")
-        raise _invalid("/content", "custom_variable", words % f"{{{custom[0]}}}")
+    """A welcome in use says this template, with nobody there to complete it."""
+    for welcome in template.welcomes.filter(is_active=True).order_by("pk"):
+        if faults := alone(template.corp, content, instead_of_name=welcome.instead_of_name):
+            words = _("The welcome message %(name)s says this template. %(why)s")
+            raise _invalid(
+                "/content", faults[0].code, words % {"name": welcome.name, "why": faults[0].detail}
+            )
+
+
+def alone(corp: Corp, content: Content, *, instead_of_name: str) -> list[FieldError]:
+    """What stands against welcoming people with `content`; points at `/template` or `/instead_of_name`."""
+    if custom := custom_of(content):
+        words = _("Nobody is there to give a value for %s: choose a template without it.")
+        return [FieldError("/template", "custom_variable", words % f"{{{custom[0]}}}")]
+    if CONTACT_NAME in variables_of(content) and not instead_of_name:
+        words = _("Say what stands for {contact.name} where WeCom does not tell the name in time.")
+        return [FieldError("/instead_of_name", "required", words)]
+    shown = render(content, {CONTACT_NAME: instead_of_name, **_LEFT_OUT})
+    problems = DIALECTS[corp.dialect].check_welcome(shown)
+    return [
+        FieldError("/template", each.code, wording.sentence(each)) for each in problems if not each.warning
+    ]
 
 
 def _over_limits(corp: Corp, content: Content) -> list[FieldError]:

@@ -7,26 +7,24 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from contacts import ways
 from contacts.access import require
 from contacts.models import ContactWay, Employee
-from contacts.querysets import User
+from contacts.querysets import User, sees_everything
 from crm.connections import can
-from crm.errors import FieldError, Invalid
+from crm.errors import FieldError, Invalid, NotAllowed
 from crm.events import event, record
 from crm.models import Corp
-from crm.providers import DIALECTS
 from crm.providers import content as contents
 from crm.providers.base import Capability
 from crm.queue import ring
-from messaging import results, templates, wording
+from messaging import results, templates
 from messaging.models import Template, Welcome
 
 ADD: Final = "messaging.add_welcome"
 CHANGE: Final = "messaging.change_welcome"
 NAME_LENGTH: Final = 64
 SPARE_LENGTH: Final = 32
-# A variable counts as little: a name for which there is no room is left out when the time comes.
-_SHORTEST: Final = {templates.COMPANY: "", templates.EMPLOYEE_NAME: "x"}
 Scope = Welcome.Scope
 
 
@@ -64,12 +62,37 @@ def change(
     welcome: Welcome, *, user: User, actor: str, employees: Sequence[Employee] | None = None, **told: Any
 ) -> Welcome:
     """Change what is given, of the fields of `create`. Who is being greeted now is greeted as it was."""
-    require(user, CHANGE)
+    require_keeper(welcome, user=user)
     if told.get("scope", welcome.scope) != Scope.WAY and "way" not in told:
         told["way"] = None
     if told.get("scope", welcome.scope) != Scope.EMPLOYEES and employees is None:
         employees = ()
     return _keep(welcome, told, employees, user=user, actor=actor)
+
+
+def require_keeper(welcome: Welcome, *, user: User) -> None:
+    """Raise NotAllowed for who does not lead everybody in whose name it is said."""
+    require(user, CHANGE)
+    if sees_everything(user):
+        return
+    foreign = welcome.employees.exclude(pk__in=Employee.objects.reached_by(user).values("pk"))
+    if welcome.scope == Scope.CORP or foreign.exists():
+        raise NotAllowed(_("Only who leads everybody in whose name it is said changes it."))
+    if welcome.way is not None:
+        ways.require_keeper(welcome.way, user=user, permission="contacts.change_contactway")
+
+
+def may_keep(welcome: Welcome, user: User) -> bool:
+    try:
+        require_keeper(welcome, user=user)
+    except NotAllowed:
+        return False
+    return True
+
+
+def scopes_of(user: User) -> list[str]:
+    """For whom `user` may keep one."""
+    return list(Scope.values) if sees_everything(user) else [Scope.EMPLOYEES, Scope.WAY]
 
 
 def _keep(
@@ -86,7 +109,7 @@ def _keep(
         if errors := [
             *_faults(welcome, after),
             *_overlaps(welcome, after),
-            *_out_of_reach(user, welcome, after, before),
+            *_out_of_reach(user, welcome, after),
         ]:
             raise Invalid(_("The welcome message cannot be kept as it is."), errors=errors)
         now_told = _as_told(welcome) | {"employees": sorted(each.userid for each in after)}
@@ -137,13 +160,15 @@ def _faults(welcome: Welcome, employees: Sequence[Employee]) -> list[FieldError]
     return [*errors, *(_of_template(welcome) if welcome.is_active else ())]
 
 
-def _out_of_reach(
-    user: User, welcome: Welcome, employees: Sequence[Employee], before: dict[str, Any]
-) -> list[FieldError]:
-    """One speaks for the people within reach; who was named before may stay."""
-    added = [each for each in employees if each.userid not in (before["employees"] or ())]
-    reached = Employee.objects.reached_by(user).filter(corp=welcome.corp_id, pk__in=[e.pk for e in added])
-    if reached.count() < len({each.pk for each in added}):
+def _out_of_reach(user: User, welcome: Welcome, employees: Sequence[Employee]) -> list[FieldError]:
+    """One speaks for the people within reach."""
+    if welcome.scope in Scope.values and welcome.scope not in scopes_of(user):
+        return [FieldError("/scope", "not_allowed", _("Only administrators welcome for the whole corp."))]
+    if welcome.way is not None and not ways.may_keep(welcome.way, user, "contacts.change_contactway"):
+        words = _("Only who may change the contact way gives it a welcome.")
+        return [FieldError("/way", "not_allowed", words)]
+    reached = Employee.objects.reached_by(user).filter(corp=welcome.corp_id, pk__in=[e.pk for e in employees])
+    if reached.count() < len({each.pk for each in employees}):
         return [FieldError("/employees", "not_found", _("There is no such employee."))]
     return []
 
@@ -166,17 +191,7 @@ def _of_template(welcome: Welcome) -> list[FieldError]:
     if not template.is_active:
         return [FieldError("/template", "inactive", _("This template is no longer in use."))]
     content = contents.parse(template.content)
-    if custom := templates.custom_of(content):
-        words = _("Nobody is there to give a value for %s: choose a template without it.")
-        return [FieldError("/template", "custom_variable", words % f"{{{custom[0]}}}")]
-    if templates.CONTACT_NAME in templates.variables_of(content) and not welcome.instead_of_name:
-        words = _("Say what stands for {contact.name} where WeCom does not tell the name in time.")
-        return [FieldError("/instead_of_name", "required", words)]
-    shown = templates.render(content, {templates.CONTACT_NAME: welcome.instead_of_name, **_SHORTEST})
-    problems = DIALECTS[welcome.corp.dialect].check_welcome(shown)
-    return [
-        FieldError("/template", each.code, wording.sentence(each)) for each in problems if not each.warning
-    ]
+    return templates.alone(welcome.corp, content, instead_of_name=welcome.instead_of_name)
 
 
 def _overlaps(welcome: Welcome, employees: Sequence[Employee]) -> list[FieldError]:

@@ -127,7 +127,7 @@ class WelcomeAdmin(ScopedAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         welcome = self.get_visible(request, object_id)
-        if self.has_change_permission(request, welcome):
+        if welcomes.may_keep(welcome, request.user):
             return self._edit(request, welcome.corp, welcome)
         if request.method != "GET":
             raise PermissionDenied

@@ -59,6 +59,8 @@ class WelcomeForm(StyledForm):
         self, data: Any = None, *, user: User, corp: Corp, welcome: Welcome | None, **kwargs: Any
     ) -> None:
         super().__init__(data, **kwargs)
+        scopes = welcomes.scopes_of(user)
+        self.fields["scope"].choices = [each for each in Welcome.Scope.choices if each[0] in scopes]  # type: ignore[attr-defined]
         kept = Q(welcomes=welcome) if welcome else Q(pk__in=())
         usable = Q(is_active=True) | kept
         self._offer("template", Template.objects.visible_to(user).filter(usable, corp=corp).distinct())

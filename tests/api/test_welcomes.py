@@ -38,8 +38,11 @@ def test_welcome_is_made_read_changed_and_retired(cast: Cast) -> None:
     way = ContactWay.objects.create(corp=cast.corp, campaign="fair", created_by=cast.users["zhao"])
     changed = zhao.patch(at, {"scope": "way", "way": way.pk}).json()
     assert (changed["scope"], changed["way"], changed["employees"]) == ("way", way.pk, [])
-    assert zhao.patch(at, {"scope": "corp"}).json()["way"] is None
-    assert zhao.delete(at).status_code == 204
+    sun = cast.caller("sun")
+    assert pointers(zhao.patch(at, {"scope": "corp"})) == {"/scope": "not_allowed"}
+    assert sun.patch(at, {"scope": "corp"}).json()["way"] is None
+    assert zhao.delete(at).status_code == 403
+    assert sun.delete(at).status_code == 204
     assert zhao.get(at).json()["is_active"] is False
     verbs = list(Event.objects.filter(subject_type="welcome").order_by("seq").values_list("verb", flat=True))
     assert verbs == ["welcome.created"] + ["welcome.updated"] * 4
@@ -113,7 +116,10 @@ def test_manager_speaks_for_the_led_people_alone(cast: Cast) -> None:
     kept = factories.welcome(
         cast.corp, scope="employees", employees=[cast.employees["qian"], cast.employees["lin"]]
     )
-    assert zhao.patch(f"welcomes/{kept.pk}/", {"name": "theirs, too"}).status_code == 200
+    assert zhao.patch(f"welcomes/{kept.pk}/", {"name": "theirs, too"}).status_code == 403
+    way = factories.contact_way(cast.corp, cast.employees["qian"])
+    assert pointers(zhao.post("welcomes/", body(cast, scope="way", way=way.pk))).keys() == {"/way"}
+    assert pointers(zhao.post("welcomes/", body(cast))) == {"/scope": "not_allowed"}
 
 
 def test_corp_whose_provider_has_none_is_told_so(cast: Cast, sun: Caller) -> None:
@@ -126,6 +132,8 @@ def test_template_that_a_welcome_says_stays_sayable(cast: Cast, sun: Caller) -> 
     at = f"templates/{made['template']}/"
     custom = {"content": {"msgtype": "text", "text": {"content": "See you {day}"}}}
     assert pointers(sun.patch(at, custom)) == {"/content": "custom_variable"}
+    named = {"content": {"msgtype": "text", "text": {"content": "Hello {contact.name}"}}}
+    assert pointers(sun.patch(at, named)) == {"/content": "required"}
     Welcome.objects.update(is_active=False)
     assert sun.patch(at, custom).status_code == 200
     assert Template.objects.get(pk=made["template"]).content == custom["content"]

@@ -132,11 +132,13 @@ def test_personal_code_when_another_person_scans_it_too_then_they_are_an_ordinar
 def test_created_contact_when_it_is_somebody_we_knew_then_the_two_become_one(
     fair: Corp, sim: Simulator
 ) -> None:
-    lin, wang, *_ = employees(fair)
+    lin, wang, zhou, *_ = employees(fair)
     known = FollowUser.objects.current().filter(employee=wang).exclude(contact__follow_users__employee=lin)
     real = known.select_related("contact").first().contact  # type: ignore[union-attr]
-    double = create(fair, lin)
-    plan_follow_up(double.follow_users.get(), user=factories.user(), actor="user:test", stage="negotiating")
+    double = create(fair, lin, zhou)
+    for employee, stage in ((lin, "negotiating"), (zhou, "interested")):
+        planned = double.follow_users.get(employee=employee)
+        plan_follow_up(planned, user=factories.user(), actor="user:test", stage=stage)
     scan(sim, double.contact_way, external_userid=real.external_userid)
     by_callback(fair, real.external_userid)
     assert not Contact.objects.filter(pk=double.pk).exists()
@@ -147,6 +149,8 @@ def test_created_contact_when_it_is_somebody_we_knew_then_the_two_become_one(
     assert (merged.subject_id, merged.contact_id) == (str(double.pk), real.pk)
     assert merged.changes["into"] == [None, real.pk]
     assert ContactWay.objects.get().contact_id == real.pk
+    not_chosen = Event.objects.get(verb="follow.ended", contact_id=real.pk)
+    assert not_chosen.changes["stage"] == ["interested", None]
     run(fair)
     assert untrue(fair, sim) == []
 

@@ -314,7 +314,7 @@ def test_worker_lost_between_speaking_and_recording_greets_once(told: House) -> 
     [hand] = greetings.claim(1)
     assert greetings.speak(hand)
     turn = greeter.Turn()
-    provider = turn._provider(told.corp)
+    provider = turn._provider(hand.greeting)
     provider.send_welcome(provider.welcome_body(hand.content, welcome_code=hand.greeting.welcome_code))
     assert the_one().state == "sending"  # and then it was killed
     Greeting.objects.update(next_attempt_at=timezone.now())
