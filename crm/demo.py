@@ -22,7 +22,11 @@ from crm.providers.content import Content, MiniprogramNotice, Text
 from messaging import library, templates, welcomes
 
 PASSWORD: Final = "renmai-demo"
-CORP_NAMES: Final = {"direct": "晨星文具（direct）", "official": "远山茶业（official）"}
+CORP_NAMES: Final = {
+    "direct": "晨星文具（direct）",
+    "official": "远山茶业（official）",
+    "dingtalk": "听涛木业（钉钉）",
+}
 
 TEMPLATES: Final[dict[str, Content]] = {
     "报价提醒 · Quote": Text(
@@ -77,8 +81,9 @@ def populate() -> None:
         team.managers.add(User.objects.get(username="manager"))
     _plan_follow_ups()
     for corp in Corp.objects.order_by("pk"):
-        _keep_templates(corp)
-        _keep_files(corp)
+        if corp.provider == Corp.Provider.WECOM:  # DingTalk sends neither to contacts nor files
+            _keep_templates(corp)
+            _keep_files(corp)
         if can(corp, Capability.WELCOME):
             _keep_welcome(corp)
         if can(corp, Capability.CONTACT_WAY):

@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,10 @@ def leave_a_run_waiting(places: dict[str, str]) -> None:
         "SyncRun.objects.create(corp=Corp.objects.first(), trigger='schedule')"
     )
     subprocess.run([sys.executable, "manage.py", "shell", "-c", code], cwd=ROOT, env=places, check=True)
+
+
+def of_wecom(demo: Demo) -> list[dict[str, Any]]:
+    return [line for line in demo.sim.corps if line["corp"].startswith("ww")]
 
 
 def test_demo_prints_one_block_with_address_and_logins(demo: Demo) -> None:
@@ -67,7 +72,7 @@ def test_demo_holds_every_contact_of_the_simulators_corps(demo: Demo) -> None:
 def test_demo_holds_templates_of_both_kinds_that_can_be_sent(demo: Demo) -> None:
     scopes = "contacts:read,messages:read,messages:send"
     key = demo.manage("create_api_key", "--user", "admin", "--scopes", scopes)["key"]
-    for line in demo.sim.corps:
+    for line in of_wecom(demo):
         contacts = demo.get(f"{demo.url}/api/v1/contacts/?corp={line['corp']}&state=active&limit=1", key)
         kept = demo.get(f"{demo.url}/api/v1/templates/?corp={line['corp']}", key)["results"]
         assert {each["msgtype"] for each in kept} == {"miniprogram_notice", "text"}
@@ -99,7 +104,7 @@ def test_demo_welcomes_who_adds_an_employee(demo: Demo) -> None:
 def test_demo_hears_at_once_what_people_do(demo: Demo) -> None:
     """The next sync is half an hour away: only a call of the simulator tells it so soon."""
     key = demo.manage("create_api_key", "--user", "admin", "--scopes", "contacts:read")["key"]
-    for line in demo.sim.corps:
+    for line in of_wecom(demo):
         corp = line["corp"]
         userid = demo.sim.world(corp)["employees"][0]["userid"]
         made = demo.sim.change(corp, "add_contact", name="刚刚扫码的人", follow_user=[userid])

@@ -100,6 +100,8 @@ class Command(OurCommand):
         """Let the simulator call us, so that a change shows within seconds. Without it the next sync finds it."""
         for line in self.corps:
             agent = Agent.objects.get(corp__corpid=line["corp"], agentid=str(line["agentid"]))
+            if agent.corp.provider != Corp.Provider.WECOM:
+                continue
             try:
                 Simulator(line["base_url"], self.corps).set_callback(line["corp"], agent.callback_url)
             except (OSError, RuntimeError) as error:
@@ -223,8 +225,9 @@ def _connect(line: dict[str, Any]) -> None:
     os.environ.update({variables[f"{name}_env"]: value for name, value in secrets.items()})
     call_command(
         "connect",
-        "wecom",
+        "dingtalk" if "app_key" in line else "wecom",
         corpid=line["corp"],
+        app_key=line.get("app_key", ""),
         dialect=line["dialect"],
         agentid=str(line["agentid"]),
         base_url=line["base_url"],
