@@ -191,6 +191,7 @@ def rows(chinese: Client) -> dict[str, Any]:
         factories.greeting(employee, contact, state=state, content=content)
     return {
         "welcome": welcome,
+        "way": factories.contact_way(corp, employee, campaign="秋季展会"),
         "file": factories.media_file(corp, name="春季新品"),
         "card": _pressed_card(message),
         "template": factories.template(corp, "您好，{日期}见", "问候"),
@@ -235,6 +236,7 @@ PAGES = """
 /admin/messaging/template/{template}/change/
 /admin/messaging/mediafile/ /admin/messaging/mediafile/add/ /admin/messaging/mediafile/{file}/change/
 /admin/messaging/message/send/start/image/?employee={employee}
+/admin/contacts/contactway/ /admin/contacts/contactway/add/ /admin/contacts/contactway/{way}/change/
 /admin/messaging/welcome/ /admin/messaging/welcome/{welcome}/change/ /admin/messaging/greeting/
 /admin/crm/corp/ /admin/crm/corp/add/ /admin/crm/corp/{corp}/change/ /admin/crm/agent/ /admin/crm/agent/{agent}/change/
 /admin/crm/apikey/ /admin/auth/user/ /admin/auth/user/add/ /admin/password_change/ /admin/contacts/contact/?q=0

@@ -59,7 +59,11 @@ def _buttons(request: HttpRequest, labels: Mapping[str, Any], query: str) -> lis
 
 
 def contact_buttons(request: HttpRequest, contact: Contact) -> list[Button]:
-    may_be_written_to = contact.state == Contact.State.ACTIVE and contact.opted_out_at is None
+    can_be_written_to = can(contact.corp, Capability.MESSAGE_CONTACT) or can(
+        contact.corp, Capability.MASS_MESSAGE_CONTACT
+    )
+    is_willing = contact.state == Contact.State.ACTIVE and contact.opted_out_at is None
+    may_be_written_to = can_be_written_to and is_willing
     return _buttons(request, LABELS, f"contact={contact.pk}") if may_be_written_to else []
 
 

@@ -100,3 +100,9 @@ def test_pages_of_a_wecom_contact_offer_neither(direct_corp: Corp) -> None:
         "cannot be changed at the provider"
         in admin.post(path(contact, "delete-there"), follow=True).content.decode()
     )
+
+
+def test_page_says_that_dingtalk_sends_nothing_to_contacts(follow: FollowUser) -> None:
+    page = html(browser(roles.ADMINISTRATOR), follow.contact, "change")
+    assert "DingTalk sends nothing to contacts" in page
+    assert "Send text" not in page

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ QUIET = (
     "--disable-component-update --disable-sync"
 ).split()
 READY_WITHIN_S = 90
+_demos = count()  # that of the session still runs when others start
 
 
 @dataclass
@@ -84,7 +86,7 @@ def environment(folder: Path) -> dict[str, str]:
     database = settings.DATABASES["default"]
     if not database["ENGINE"].endswith("sqlite3"):
         server = f"postgres://{database['USER']}@{database['HOST']}:{database['PORT']}"
-        name = f"renmai_demo_{os.getpid()}"
+        name = f"renmai_demo_{os.getpid()}_{next(_demos)}"
         with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             connection.execute(f"CREATE DATABASE {name}")
