@@ -26,6 +26,24 @@ pytest.register_assert_rewrite("tests.contacts.house", "tests.contacts.schedules
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run on PostgreSQL, where everything has been run on SQLite, what touches a database."""
+    if connection.vendor == "sqlite":
+        return
+    needless = [item for item in items if not touches_database(item)]
+    items[:] = [item for item in items if touches_database(item)]
+    config.hook.pytest_deselected(items=needless)
+
+
+def touches_database(item: pytest.Item) -> bool:
+    """Itself, or through the demo's processes."""
+    fixtures = getattr(item, "fixturenames", ())
+    is_marked = item.get_closest_marker("django_db") is not None
+    return (
+        is_marked or not {"db", "transactional_db"}.isdisjoint(fixtures) or item.path.parent.name == "flows"
+    )
+
+
 @pytest.fixture(autouse=True)
 def no_language_is_left_behind() -> Iterator[None]:
     """A page read in Chinese leaves its thread speaking Chinese."""
