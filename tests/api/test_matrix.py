@@ -97,6 +97,7 @@ WRITES: dict[tuple[str, str], tuple[int, ...]] = {
     ("DELETE", "templates/{template}/"): (403, 204, 204, 403, 403),
     ("POST", "welcomes/"): (403, 201, 201, 403, 403),
     ("PATCH", "welcomes/{welcome}/"): (403, 200, 200, 403, 403),
+    ("PATCH", "welcomes/{welcome_of_all}/"): (403, 403, 200, 403, 403),
     ("DELETE", "welcomes/{welcome}/"): (403, 204, 204, 403, 403),
     ("POST", "media/"): (201, 201, 201, 403, 403),
     ("PATCH", "media/{media}/"): (403, 200, 200, 403, 403),
@@ -119,7 +120,9 @@ def ids(cast: Cast) -> dict[str, int]:
     asks = cast.caller("zhao").post("messages/", text(cast.contacts["lin"].pk, urgent=True))
     found["urgent_of_zhao"] = asks.json()["id"]
     found["template"] = factories.template(cast.corp).pk
-    found["welcome"] = factories.welcome(cast.corp, name="those of Lin", is_active=False).pk
+    of_lin = {"scope": "employees", "employees": [cast.employees["lin"]]}
+    found["welcome"] = factories.welcome(cast.corp, name="those of Lin", is_active=False, **of_lin).pk
+    found["welcome_of_all"] = factories.welcome(cast.corp, name="everybody's", is_active=False).pk
     for name in ("lin", "qian"):
         found[f"greeting_of_{name}"] = factories.greeting(cast.employees[name], cast.contacts[name]).pk
     found["media"] = factories.media_file(cast.corp).pk
