@@ -1,8 +1,14 @@
 """Reads and runs of one corp in any order, and what its mirror may show meanwhile."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 
 from contacts import reading
 from contacts.models import Contact, FollowUser, SyncRun
@@ -255,3 +261,25 @@ class Schedule:
 
 def stored() -> list[Any]:
     return [list(table.objects.order_by("pk").values_list()) for table in (Contact, FollowUser)]
+
+
+def one_of(*kinds: SearchStrategy[Step]) -> SearchStrategy[Step]:
+    """Any of them; what stands twice comes twice as often (with `st.one_of` it does not)."""
+    return st.sampled_from(kinds).flatmap(lambda kind: kind)
+
+
+def play(
+    made: Callable[..., Schedule], orders: SearchStrategy[list[Step]], sim: Simulator, **options: Any
+) -> None:
+    """Go through generated orders, each with a schedule that `made` makes; `options` are hypothesis's."""
+
+    @hypothesis_settings(
+        deadline=None, database=None, print_blob=True, suppress_health_check=list(HealthCheck), **options
+    )
+    @given(takes_back=st.booleans(), steps=orders)
+    def each(takes_back: bool, steps: list[Step]) -> None:
+        schedule = made(sim, takes_back=takes_back)
+        schedule.go(steps)
+        schedule.end()
+
+    each()

@@ -12,10 +12,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 
 from contacts.follow_up import plan_follow_up
 from contacts.models import Contact, FollowUser
@@ -25,7 +22,7 @@ from crm.errors import Conflict
 from crm.simulator.server import Simulator, running
 from tests import factories
 from tests.contacts.house import run
-from tests.contacts.schedules import ACTOR, Schedule, Step
+from tests.contacts.schedules import ACTOR, Schedule, one_of, play
 from tests.sizes import size
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,11 +30,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 SHARDS = 4  # each draws its own schedules, and as many as there are cores run at once
 SECONDS = 5  # of everything at once
-
-
-def one_of(*kinds: SearchStrategy[Step]) -> SearchStrategy[Step]:
-    """Any of them; what stands twice comes twice as often (with `st.one_of` it does not)."""
-    return st.sampled_from(kinds).flatmap(lambda kind: kind)
 
 
 someone, somewhere = st.sampled_from((0, 0, 0, 1, 2)), st.integers(0, 3)
@@ -71,32 +63,14 @@ def hurry(settings: Any) -> None:
     )
 
 
-def play(sim: Simulator, *, examples: int, **more: Any) -> None:
-    @hypothesis_settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        print_blob=True,
-        suppress_health_check=list(HealthCheck),
-        **more,
-    )
-    @given(takes_back=st.booleans(), steps=schedules)
-    def each(takes_back: bool, steps: list[Step]) -> None:
-        schedule = Schedule(sim, takes_back=takes_back)
-        schedule.go(steps)
-        schedule.end()
-
-    each()
-
-
 def test_a_few_schedules_never_show_anything_older_again(small: Simulator) -> None:
-    play(small, examples=15, derandomize=True)
+    play(Schedule, schedules, small, max_examples=15, derandomize=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_many_schedules_never_show_anything_older_again(small: Simulator, shard: int) -> None:
-    play(small, examples=-(-size("TEST_SCHEDULES") // SHARDS))
+    play(Schedule, schedules, small, max_examples=-(-size("TEST_SCHEDULES") // SHARDS))
 
 
 # --- all at once

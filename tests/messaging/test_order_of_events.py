@@ -4,23 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 
 from crm.simulator.server import Simulator, running
-from tests.contacts.schedules import Step
+from tests.contacts.schedules import one_of, play
 from tests.messaging.told import ToldSchedule
 from tests.sizes import size
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SHARDS = 4  # each draws its own orders, and as many as there are cores run at once
-
-
-def one_of(*kinds: SearchStrategy[Step]) -> SearchStrategy[Step]:
-    return st.sampled_from(kinds).flatmap(lambda kind: kind)
 
 
 someone, somewhere = st.sampled_from((0, 0, 0, 1, 2)), st.integers(0, 3)
@@ -49,29 +42,11 @@ def hurry(settings: Any) -> None:
     settings.CRM_SYNC_LISTINGS = 1  # pages are fetched when they are needed: things happen between them
 
 
-def play(sim: Simulator, *, examples: int, **more: Any) -> None:
-    @hypothesis_settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        print_blob=True,
-        suppress_health_check=list(HealthCheck),
-        **more,
-    )
-    @given(takes_back=st.booleans(), steps=orders)
-    def each(takes_back: bool, steps: list[Step]) -> None:
-        schedule = ToldSchedule(sim, takes_back=takes_back)
-        schedule.go(steps)
-        schedule.end_told()
-
-    each()
-
-
 def test_a_few_orders_of_calls_end_equal_to_the_world(small: Simulator) -> None:
-    play(small, examples=10, derandomize=True)
+    play(ToldSchedule, orders, small, max_examples=10, derandomize=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_many_orders_of_calls_end_equal_to_the_world(small: Simulator, shard: int) -> None:
-    play(small, examples=-(-size("TEST_EVENT_ORDERS") // SHARDS))
+    play(ToldSchedule, orders, small, max_examples=-(-size("TEST_EVENT_ORDERS") // SHARDS))

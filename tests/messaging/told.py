@@ -49,7 +49,7 @@ class ToldSchedule(Schedule):
             self._was_told(one, self.past[one].now)
         self.look()
 
-    def end_told(self) -> None:
+    def end(self) -> None:
         """Once the last call is worked out the mirror is equal, and no run has to come."""
         while self.untold:
             self.tell(0, keeps=False)
