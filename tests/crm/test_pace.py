@@ -79,7 +79,10 @@ def hoard(calls: Calls, clock: Clock, dice: random.Random) -> None:
 
 
 @pytest.mark.parametrize("per_minute", [1, 60, 700, 5000])
-@pytest.mark.parametrize(("profile", "processes"), [(flood, 3), (bursts, 3), (hoard, 20)])
+@pytest.mark.parametrize(
+    ("profile", "processes"),
+    [(flood, 3), (bursts, 3), (hoard, 20), pytest.param(hoard, 40, marks=pytest.mark.slow)],
+)
 def test_wait_when_any_minute_is_counted_then_no_call_exceeds_the_rate(
     clock: Clock, per_minute: int, profile: Callable[[Calls, Clock, random.Random], None], processes: int
 ) -> None:
